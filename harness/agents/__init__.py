@@ -1,0 +1,1 @@
+"""One file an agent: a strategy that draws plans."""

@@ -1,0 +1,75 @@
+"""Drawing faults: which, where, after how many calls, how often."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass
+from typing import Any
+
+from harness.agents._draw import Pen
+from harness.agents._material import is_choice
+from harness.injection import Fault, known_faults
+from harness.inputs.scenario import FaultChoice, Scenario
+from harness.model import FaultUse, Step
+
+#: awaits of the target that a crash may let pass: a request is a handful, a job's whole life some dozens
+_MOST_AWAITS = 64
+_ENVELOPE = ("on", "where", "skip", "times", "from_ms", "for_ms", "after_step")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A fault at one operation ("" where it does not tell operations apart)."""
+
+    choice: FaultChoice
+    kind: type[Fault]
+    operation: str
+
+
+def sites(scenario: Scenario) -> tuple[Site, ...]:
+    """Every call site × fault of a scenario: first each fault once, then its further operations."""
+    ranked: list[tuple[int, Site]] = []
+    for choice in scenario.faults:
+        kind = known_faults()[choice.fault]
+        operations = tuple(choice.params.get("on") or kind.operations) or ("",)
+        ranked += [(i, Site(choice, kind, operation)) for i, operation in enumerate(operations)]
+    return tuple(site for _, site in sorted(ranked, key=lambda pair: pair[0]))
+
+
+def draw_faults(pen: Pen, known: Sequence[Site], steps: Sequence[Step], most: int = 3) -> tuple[FaultUse, ...]:
+    """One fault mostly, sometimes a few."""
+    count = 1 + (pen.below(most) if pen.chance(3) else 0)
+    return tuple(draw_fault(pen, pen.pick(known), steps) for _ in range(count))
+
+
+def draw_fault(pen: Pen, site: Site, steps: Sequence[Step]) -> FaultUse:
+    """One use of a fault; what the scenario fixes is fixed."""
+    params: dict[str, Any] = {"on": (site.operation,)} if site.operation else {}
+    given = site.choice.params
+    for name, setting in site.kind.settings().items():
+        if name == "on":
+            continue
+        options = _given(given, name) or _own(site.kind, name, setting, steps)
+        value = pen.pick(options)
+        if value != setting.default or name in given:
+            params[name] = value
+    return FaultUse(fault=site.choice.fault, params=params)
+
+
+def _given(given: Mapping[str, Any], name: str) -> tuple[Any, ...]:
+    if name not in given:
+        return ()
+    value = given[name]
+    if is_choice(value):
+        return tuple(value["choices"])
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _own(kind: type[Fault], name: str, setting: Field[Any], steps: Sequence[Step]) -> tuple[Any, ...]:
+    if name == "skip" and kind.layer == "process":
+        return tuple(range(_MOST_AWAITS))
+    if name == "after_step" and kind.layer == "process":
+        return tuple(s.id for s in steps if s.do != "wait") or ("",)
+    return (
+        tuple(setting.metadata["choices"]) if name not in _ENVELOPE or name in ("skip", "times") else (setting.default,)
+    )

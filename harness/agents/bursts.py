@@ -1,0 +1,136 @@
+"""Bursts: several calls at the same instant, with values at the contract's edges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.agents._brief import Agent, Brief
+from harness.agents._deviations import about
+from harness.agents._draft import Draft, wait
+from harness.agents._draw import Pen
+from harness.agents._flows import Scene
+from harness.agents._material import SHORT_WAITS_MS
+from harness.agents._plans import assemble, nothing_to_do, set_the_scene
+from harness.model import Plan
+
+_MOST_SUBMITS = 4
+#: virtual ms by which a rival may come later than its victim
+_LAGS_MS = (0, *SHORT_WAITS_MS, 2, 10)
+
+
+class Bursts(Agent):
+    """Races that a contract invites: over its limits, its keys, its decisions, its revisions, its cancels."""
+
+    name = "bursts"
+
+    def compose(self, pen: Pen, brief: Brief) -> Plan:
+        """One race, schedule drawn."""
+        scene, contract = set_the_scene(pen, brief)
+        known = [write for write, needs in _RACES if scene.can(*needs)]
+        if not known:
+            raise nothing_to_do(self.name, brief)
+        drafts = pen.pick(known)(scene)
+        return assemble(pen, brief, self.name, drafts, contract, racy=True)
+
+
+def submits(scene: Scene) -> list[Draft]:
+    """Jobs asked for at once, that do not all fit the limits."""
+    pen, m = scene.pen, scene.material
+    near = [{"shots": s} for s in m.near_limit] or list(m.light)
+    same = pen.pick(near)
+    drafts = []
+    for _ in range(_submit_count(scene)):
+        drafts.append(scene.submit(pen.pick([same, *near, *m.light])))
+    if pen.chance(3):
+        drafts[-1].actor = pen.pick(m.able("submit_job", scene.tenant)).name
+    return _together(scene, drafts)
+
+
+def _submit_count(scene: Scene) -> int:
+    live = scene.material.number("quota.jobs.limit")
+    few = 2 + scene.pen.below(_MOST_SUBMITS - 1)
+    # A limit on live jobs is only reached by one job more than it allows.
+    return (
+        live + 1 if live is not None and live < scene.material.brief.scenario.max_steps and scene.pen.chance(2) else few
+    )
+
+
+def one_key(scene: Scene) -> list[Draft]:
+    """The same key twice at once, with the same body or another one."""
+    first = scene.submit(key="k1")
+    second = first.copy() if scene.pen.mostly(4) else scene.submit(key="k1")
+    return _together(scene, [first, second])
+
+
+def one_decider(scene: Scene) -> list[Draft]:
+    """One person decides twice at once, in the place of two persons; then the change is run."""
+    pen, m = scene.pen, scene.material
+    author = m.authors(scene.tenant)[0]
+    change = scene.create(author)
+    decisions = scene.approvals(change, author)
+    if not decisions:
+        return [change, scene.execute(change, author)]
+    at = pen.below(len(decisions))
+    twin = decisions[at].copy()
+    twin.credential = pen.below(len(m.target.actors[twin.actor].credentials))
+    pair = _together(scene, [decisions[at], twin])
+    spare = len(decisions) > at + 1 and pen.mostly(4)
+    rest = decisions[at + (2 if spare else 1) :]
+    return [change, *decisions[:at], *pair, *rest, scene.execute(change, author)]
+
+
+def revise_and_execute(scene: Scene) -> list[Draft]:
+    """An approved change is revised and run at once."""
+    author = scene.pen.bent(scene.material.authors(scene.tenant))
+    change = scene.create(author)
+    approvals = scene.approvals(change, author)
+    revise = about(scene, "revise_change", change, [change])
+    revise.actor = author.name
+    pair = [scene.execute(change, author), revise]
+    return [change, *approvals, *_together(scene, pair[:: scene.pen.pick((1, -1))])]
+
+
+def execute_twice(scene: Scene) -> list[Draft]:
+    """An approved change is run twice at once."""
+    author = scene.material.authors(scene.tenant)[0]
+    change = scene.create(author)
+    run = scene.execute(change, author)
+    return [change, *scene.approvals(change, author), *_together(scene, [run, run.copy()])]
+
+
+def cancel_in_flight(scene: Scene) -> list[Draft]:
+    """A job is cancelled at an edge of its life."""
+    pen, m = scene.pen, scene.material
+    job = scene.submit()
+    times = [ms + lag for ms in (0, *m.waits_ms) for lag in (0, *SHORT_WAITS_MS[:2])]
+    stop = scene.on("cancel_job", job)
+    twins = [stop.copy()] if pen.chance(4) else []
+    return [job, wait(1 + pen.pick(times)), *_together(scene, [stop, *twins])]
+
+
+def limit_moves(scene: Scene) -> list[Draft]:
+    """A limit is lowered while jobs are asked for."""
+    pen, m = scene.pen, scene.material
+    dimension, limit = pen.pick(m.dimensions or (("shots", 1000),))
+    setter = scene.call("set_quota", dimension=dimension, limit=limit // 2)
+    jobs = [scene.submit({"shots": pen.pick(m.near_limit)} if m.near_limit else None) for _ in range(2)]
+    at = pen.below(3)
+    return _together(scene, [*jobs[:at], setter, *jobs[at:]])
+
+
+def _together(scene: Scene, drafts: list[Draft]) -> list[Draft]:
+    for draft in drafts[1:]:
+        draft.together, draft.after_ms = True, scene.pen.bent(_LAGS_MS)
+    return drafts
+
+
+_CHANGE = ("create_change", "decide", "execute_change")
+_RACES: tuple[tuple[Callable[[Scene], list[Draft]], tuple[str, ...]], ...] = (
+    (submits, ("submit_job",)),
+    (one_key, ("submit_job",)),
+    (one_decider, _CHANGE),
+    (revise_and_execute, (*_CHANGE, "revise_change")),
+    (execute_twice, _CHANGE),
+    (cancel_in_flight, ("submit_job", "cancel_job")),
+    (limit_moves, ("submit_job", "set_quota")),
+)

@@ -1,0 +1,69 @@
+"""Fault swarms: simple flows, each with a few faults at call sites of their way (swarm testing, Groce et al. 2012)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.agents._brief import Agent, Brief
+from harness.agents._deviations import deviate
+from harness.agents._draft import Draft, wait
+from harness.agents._draw import Pen, PlainPen
+from harness.agents._faults import Site, draw_fault, draw_faults, sites
+from harness.agents._flows import Flow, Scene, flows
+from harness.agents._plans import assemble, nothing_to_do, set_the_scene
+from harness.errors import UsageProblem
+from harness.model import FaultUse, Plan, Step
+
+
+class Swarm(Agent):
+    """Legal or nearly legal flows under faults; every call site × fault once before chance decides."""
+
+    name = "swarm"
+
+    def compose(self, pen: Pen, brief: Brief) -> Plan:
+        """One flow, sometimes with a deviation or a second job, and one to three faults."""
+        scene, contract = set_the_scene(pen, brief)
+        known, where = self._known(brief, scene)
+        drafts = pen.pick(known).write(scene)
+        if pen.chance(4):
+            drafts = deviate(scene, drafts)
+        elif pen.chance(4):
+            drafts = _more_jobs(scene, drafts)
+
+        def faults(steps: Sequence[Step]) -> tuple[FaultUse, ...]:
+            return draw_faults(pen, where, steps)
+
+        return assemble(pen, brief, self.name, drafts, contract, faults=faults)
+
+    def deck(self, brief: Brief) -> tuple[Plan, ...]:
+        """Each call site × fault once, with its simplest values, over each flow: nearest combinations first."""
+        scene, _ = set_the_scene(PlainPen(), brief)
+        known, where = self._known(brief, scene)
+        pairs = sorted(
+            ((f, s) for f in range(len(known)) for s in range(len(where))), key=lambda p: (p[0] + p[1], p[0])
+        )
+        return tuple(self._card(brief, known[f], where[s]) for f, s in pairs[: brief.scenario.plans // 2])
+
+    def _card(self, brief: Brief, flow: Flow, site: Site) -> Plan:
+        pen = PlainPen()
+        scene, contract = set_the_scene(pen, brief)
+
+        def faults(steps: Sequence[Step]) -> tuple[FaultUse, ...]:
+            return (draw_fault(pen, site, steps),)
+
+        return assemble(pen, brief, self.name, flow.write(scene), contract, faults=faults)
+
+    def _known(self, brief: Brief, scene: Scene) -> tuple[tuple[Flow, ...], tuple[Site, ...]]:
+        known, where = flows(scene), sites(brief.scenario)
+        if not known:
+            raise nothing_to_do(self.name, brief)
+        if not where:
+            raise UsageProblem(f"scenario {brief.scenario.name}: agent {self.name} needs faults to draw from")
+        return known, where
+
+
+def _more_jobs(scene: Scene, drafts: list[Draft]) -> list[Draft]:
+    if not scene.can("submit_job"):
+        return drafts
+    pauses = [wait(scene.pen.pick(scene.material.waits_ms))] if scene.pen.chance(2) else []
+    return [*drafts, *pauses, *(scene.submit() for _ in range(1 + scene.pen.below(3)))]

@@ -1,0 +1,1 @@
+"""Searching: budget, agents, shrinking, verdicts of a run."""

@@ -1,0 +1,216 @@
+"""Stages and lanes: a scenario with its world and its tally, and an agent's share of its plans."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from harness.agents._brief import Brief, known_agents
+from harness.campaign.playing import Played, Player, WorldFactory, choose
+from harness.campaign.progress import Listener, PlanPlayed
+from harness.campaign.search import Hit, Search
+from harness.errors import UsageProblem
+from harness.facts import CallMade, FaultFired
+from harness.inputs.scenario import AgentUse, Scenario
+from harness.inputs.target import Target
+from harness.judging import Invariant, merge
+from harness.model import History, Plan, Signature, Status, Verdict
+from harness.results import ScenarioResult
+
+#: slices in a row without a new plan after which an agent has nothing more to say
+_IDLE_SLICES = 3
+
+
+class Deadline:
+    """A moment of real time after which nothing new is begun; never, for None."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._at = None if seconds is None else time.monotonic() + seconds
+
+    def passed(self) -> bool:
+        """Whether it is over."""
+        return self._at is not None and time.monotonic() >= self._at
+
+
+@dataclass
+class Tally:
+    """What the drawn plans of one scenario came to."""
+
+    plans: int = 0
+    requests: int = 0
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    #: uses of each fault in plans, and those of them that struck at least once
+    planned: Counter[str] = field(default_factory=Counter)
+    fired: Counter[str] = field(default_factory=Counter)
+
+    def add(self, plan: Plan, played: Played) -> int:
+        """Count one play; returns its requests."""
+        requests, struck = _counts(played.history)
+        self.plans += 1
+        self.requests += requests
+        self.planned.update(f.fault for f in plan.faults)
+        self.fired.update(plan.faults[i].fault for i in struck if i < len(plan.faults))
+        for verdict in played.judged.verdicts:
+            known = self.verdicts.get(verdict.invariant)
+            self.verdicts[verdict.invariant] = merge(known, verdict) if known else verdict
+        return requests
+
+
+def _counts(history: History) -> tuple[int, set[int]]:
+    requests, struck = 0, set()
+    for event in history:
+        if isinstance(event.fact, CallMade):
+            requests += 1
+        elif isinstance(event.fact, FaultFired) and event.phase == "invoke":
+            struck.add(event.fact.index)
+    return requests, struck
+
+
+class Stage:
+    """One scenario of a run: its world is made when it is first needed."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        target: Target,
+        seed: int,
+        world_factory: WorldFactory,
+        variant: str,
+        invariants: Mapping[str, Invariant] | None,
+    ) -> None:
+        self.scenario, self.target, self._seed = scenario, target, seed
+        self._factory, self._variant, self._invariants = world_factory, variant, invariants
+        self.tally = Tally()
+        self.broken = False
+        self._searches: dict[str, Search] = {}
+        missing = [r for r in scenario.needs if r not in target.bindings]
+        self.skipped = f"needs {', '.join(missing)}, which {target.name} does not bind" if missing else ""
+
+    @cached_property
+    def player(self) -> Player:
+        """The world with the scenario's invariants."""
+        rules = choose(self.scenario.invariants, self._invariants)
+        return Player(self._factory(self.target, self._variant, self.scenario.caps), rules)
+
+    def search(
+        self,
+        use: AgentUse,
+        known: set[Signature],
+        expired: Callable[[], bool],
+        listen: Listener,
+        count: Callable[[], int],
+    ) -> Search:
+        """The search of one agent, made when it is first needed."""
+        if use.agent not in self._searches:
+            agents = known_agents()
+            if use.agent not in agents:
+                raise UsageProblem(f"no agent is called {use.agent!r}; known: {', '.join(sorted(agents))}")
+            brief = Brief(target=self.target, scenario=self.scenario, seed=self._seed, options=use.options)
+
+            def drawn(plan: Plan, played: Played) -> None:
+                requests = self.tally.add(plan, played)
+                listen(
+                    PlanPlayed(
+                        number=count(),
+                        scenario=self.scenario.name,
+                        agent=use.agent,
+                        steps=len(plan.steps),
+                        faults=len(plan.faults),
+                        requests=requests,
+                        violated=tuple(played.judged.violations),
+                    )
+                )
+
+            self._searches[use.agent] = Search(agents[use.agent](), brief, self.player, known, drawn, expired)
+        return self._searches[use.agent]
+
+    def close(self) -> None:
+        """Close the world, if one was made."""
+        if "player" in self.__dict__:
+            self.player.world.close()
+
+    def crashes(self) -> tuple[str, ...]:
+        """What crashed oracles said."""
+        return tuple(self.player.crashed.values()) if "player" in self.__dict__ else ()
+
+    def result(self) -> ScenarioResult:
+        """What the scenario came to so far."""
+        unmet = () if self.skipped else self._unmet()
+        verdicts = tuple(self.tally.verdicts[k] for k in sorted(self.tally.verdicts))
+        return ScenarioResult(
+            name=self.scenario.name,
+            plans=self.tally.plans,
+            skipped=self.skipped,
+            verdicts=verdicts,
+            unmet=unmet,
+        )
+
+    def _unmet(self) -> tuple[str, ...]:
+        tested = {Status.HELD, Status.VIOLATED}
+        verdicts = self.tally.verdicts
+        idle = [
+            f"{i} {verdicts[i].status if i in verdicts else Status.NOT_EXERCISED}"
+            + (f": {verdicts[i].reason}" if i in verdicts and verdicts[i].reason else "")
+            for i in self.scenario.must_exercise
+            if i not in verdicts or verdicts[i].status not in tested
+        ]
+        return (*idle, *(f"fault {f} never struck" for f in self.scenario.must_fire if not self.tally.fired[f]))
+
+
+@dataclass
+class Lane:
+    """One agent's share of a scenario's plans; left None: as many as time allows."""
+
+    stage: Stage
+    use: AgentUse
+    left: int | None
+    idle: int = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether it has plans to play."""
+        return (self.left is None or self.left > 0) and self.idle < _IDLE_SLICES and not self.stage.broken
+
+    def stop(self) -> None:
+        """No more plans."""
+        self.left = 0
+
+    def play(self, search: Search, plans: int) -> Hit | None:
+        """One slice."""
+        before = self.stage.tally.plans
+        hit = search.slice(plans if self.left is None else min(plans, self.left))
+        played = self.stage.tally.plans - before
+        self.idle = 0 if played or hit else self.idle + 1
+        if self.left is not None:
+            self.left -= played
+        return hit
+
+
+def plan_lanes(stages: Sequence[Stage], plans: int | None, seconds: float | None) -> list[Lane]:
+    """The lanes of a run, the agents of each scenario by weight, scenarios by the plans they ask for."""
+    asked = {id(s): s.scenario.plans for s in stages}
+    shares = list(asked.values()) if plans is None else apportion(plans, list(asked.values()))
+    by_stage: list[list[Lane]] = []
+    for stage, share in zip(stages, shares, strict=True):
+        uses = stage.scenario.agents
+        timed = plans is None and seconds is not None
+        parts: list[int | None] = [None] * len(uses) if timed else [*apportion(share, [u.weight for u in uses])]
+        by_stage.append([Lane(stage, u, n) for u, n in zip(uses, parts, strict=True)])
+    most = max((len(lanes) for lanes in by_stage), default=0)
+    # First every scenario's first agent, then every second one: a short run sees each scenario.
+    return [lanes[i] for i in range(most) for lanes in by_stage if i < len(lanes)]
+
+
+def apportion(total: int, weights: Sequence[int]) -> list[int]:
+    """Whole shares of a total by weight, by largest remainder (Hamilton's method); the first one wins a tie."""
+    whole = sum(weights)
+    if not whole:
+        return [0 for _ in weights]
+    shares = [total * w // whole for w in weights]
+    by_rest = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), i))
+    for i in by_rest[: total - sum(shares)]:
+        shares[i] += 1
+    return shares

@@ -1,0 +1,215 @@
+"""Searching one scenario with one agent, a slice at a time: Hypothesis draws plans and makes the first cuts.
+
+A slice is one Hypothesis run with a seed of its own, so a search can be interleaved with others, stopped and counted
+in plans. Known signatures are set aside, so one defect doesn't mask another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from harness.agents._brief import Agent, Brief
+from harness.campaign._edits import size
+from harness.campaign.playing import Judged, Played, Player
+from harness.errors import ContractBroken
+from harness.model import Plan, Signature
+from harness.seed import derive
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+#: draws that Hypothesis may spend on each new plan before a slice ends early: small searches repeat themselves
+_DRAWS_A_PLAN = 4
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A plan with a new signature; smallest: what Hypothesis made of it."""
+
+    signature: Signature
+    plan: Plan
+    smallest: Plan
+    plays: int
+    #: further new signatures of the plan as drawn
+    also: tuple[Signature, ...] = ()
+
+
+class _Violated(Exception):
+    """The one exception that Hypothesis sees, so that all failing plans are one failure to it."""
+
+
+class _Enough(BaseException):
+    """The slice is over; not an Exception, so that Hypothesis lets it pass."""
+
+
+@dataclass
+class Search:
+    """One agent on one scenario. ``known``: signatures to set aside, shared by all searches of a run."""
+
+    agent: Agent
+    brief: Brief
+    player: Player
+    known: set[Signature]
+    #: told of every plan that was drawn and really played
+    drawn: Callable[[Plan, Played], None]
+    #: whether to stop drawing, for budgets in seconds
+    expired: Callable[[], bool] = lambda: False
+    #: plays that Hypothesis may spend on shrinking before plan-level shrinking takes over
+    hypothesis_plays: int = 150
+    slices: int = 0
+    dealt: int = 0
+    _deck: tuple[Plan, ...] | None = None
+
+    def slice(self, plans: int) -> Hit | None:
+        """Play up to so many new plans; stops at a hit. Half of them from the agent's deck while it lasts."""
+        self.slices += 1
+        allowance = _Allowance(plans)
+        return self._deal(allowance, -(-plans // 2)) or self._draw(allowance)
+
+    def _deal(self, allowance: _Allowance, most: int) -> Hit | None:
+        if self._deck is None:
+            self._deck = self.agent.deck(self.brief)
+        while self.dealt < len(self._deck) and most and not self.expired():
+            plan = self._deck[self.dealt]
+            self.dealt += 1
+            if plan.steps and self.player.recall(plan) is None:
+                most -= 1
+                allowance.used += 1
+                if new := self.news(self._play(plan)):
+                    return Hit(new[0], plan, plan, 0, new[1:])
+        return None
+
+    def _draw(self, allowance: _Allowance) -> Hit | None:
+        if allowance.left <= 0:
+            return None
+        hunt = _Hunt(self, allowance)
+        seed = derive(self.brief.seed, self.brief.scenario.name, self.agent.name, self.slices)
+        run_hypothesis(self.agent.plans(self.brief), seed, allowance.left * _DRAWS_A_PLAN, hunt.test)
+        return hunt.hit()
+
+    def news(self, judged: Judged) -> tuple[Signature, ...]:
+        """Signatures of a play that are not known yet, in the order of the invariants."""
+        return tuple(s for s in judged.violations if s not in self.known)
+
+    def _play(self, plan: Plan) -> Judged:
+        played = self.player.play(plan)
+        self.drawn(plan, played)
+        return played.judged
+
+
+@dataclass
+class _Allowance:
+    """Plans that a slice may play."""
+
+    most: int
+    used: int = 0
+
+    @property
+    def left(self) -> int:
+        return self.most - self.used
+
+
+@dataclass
+class _Hunt:
+    """What Hypothesis calls: generation until a new signature shows, then only that one counts."""
+
+    search: Search
+    allowance: _Allowance
+    signature: Signature | None = None
+    first: Plan | None = None
+    smallest: Plan | None = None
+    also: tuple[Signature, ...] = ()
+    plays: int = 0
+    _sizes: dict[str, Any] = field(default_factory=dict)
+
+    def test(self, plan: Plan) -> None:
+        """One example of Hypothesis."""
+        if not plan.steps:
+            return
+        found = self._generating(plan) if self.signature is None else self._shrinking(plan)
+        if found:
+            raise _Violated
+
+    def _generating(self, plan: Plan) -> bool:
+        search = self.search
+        if search.expired() or self.allowance.left <= 0:
+            raise _Enough
+        judged = search.player.recall(plan)
+        if judged is None:
+            self.allowance.used += 1
+            judged = search._play(plan)
+        new = search.news(judged)
+        if new:
+            self.signature, self.also, self.first, self.smallest = new[0], new[1:], plan, plan
+        return bool(new)
+
+    def _shrinking(self, plan: Plan) -> bool:
+        player = self.search.player
+        judged = player.recall(plan)
+        if judged is None:
+            if self.plays >= self.search.hypothesis_plays:
+                raise _Enough
+            self.plays += 1
+            judged = player.play(plan).judged
+        found = self.signature in judged.violations
+        if found and self.smallest is not None and size(plan) < size(self.smallest):
+            self.smallest = plan
+        return found
+
+    def hit(self) -> Hit | None:
+        """What was found, if anything was."""
+        if self.signature is None or self.first is None or self.smallest is None:
+            return None
+        return Hit(self.signature, self.first, self.smallest, self.plays, self.also)
+
+
+def run_hypothesis(plans: SearchStrategy[Plan], seed: int, examples: int, test: Callable[[Plan], None]) -> None:
+    """Draw with Hypothesis until ``test`` ends it, examples run out, or a failure is shrunk; a function of the seed."""
+    import hypothesis
+
+    settings = hypothesis.settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        derandomize=False,
+        phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
+        report_multiple_bugs=False,
+        print_blob=False,
+        verbosity=hypothesis.Verbosity.quiet,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        backend="hypothesis",
+    )
+
+    def body(plan: Plan) -> None:
+        test(plan)
+
+    with no_local_constants():
+        try:
+            hypothesis.seed(seed)(settings(hypothesis.given(plans)(body)))()
+        except (_Violated, _Enough):
+            pass
+
+
+@contextmanager
+def no_local_constants() -> Iterator[None]:
+    """Draws without the literals that Hypothesis mines from locally imported modules.
+
+    Otherwise the target's own thresholds leak into what is drawn, and draws change with its source. Private to
+    Hypothesis (providers._get_local_constants, since 6.131), so its absence is an error, never ignored.
+    """
+    from hypothesis.internal.conjecture import providers
+
+    if not hasattr(providers, "_get_local_constants"):
+        raise ContractBroken("this Hypothesis mines local constants in a way that is not known here")
+    mine, cache = providers._get_local_constants, providers.CONSTANTS_CACHE
+    empty = providers.Constants()
+    cache.cache.clear()
+    providers._get_local_constants = lambda: empty
+    try:
+        yield
+    finally:
+        providers._get_local_constants = mine
+        cache.cache.clear()

@@ -1,0 +1,92 @@
+"""Plan-level delta debugging: a smaller plan that still has what a predicate looks for.
+
+It goes where a choice-sequence shrinker stalls: dropping an object's maker with its followers, dropping one step
+while changing another. It needs a plan and a predicate only, so it serves every mode. After Zeller and Hildebrandt,
+"Simplifying and Isolating Failure-Inducing Input", TSE 2002.
+
+Every accepted candidate is strictly smaller by ``size``, which is well-founded: so it ends, never grows, and is
+idempotent unless its plays run out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.campaign._candidates import PASSES
+from harness.campaign._edits import renumbered, size
+from harness.model import Plan
+
+Predicate = Callable[[Plan], bool]
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """The smallest plan reached. complete: no candidate was left, so shrinking it again changes nothing."""
+
+    plan: Plan
+    plays: int
+    complete: bool
+
+
+def shrink(
+    plan: Plan,
+    holds: Predicate,
+    *,
+    most_plays: int = 400,
+    first_contract: Mapping[str, Any] | None = None,
+    seen: Callable[[Plan, int], None] = lambda plan, plays: None,
+) -> Shrunk:
+    """Shrink a plan for which ``holds``; ``seen`` is told of every smaller plan and the plays so far.
+
+    ``first_contract``: the simplest value of each contract term that was drawn from choices.
+    """
+    work = _Work(plan, holds, most_plays, seen)
+    while work.round(first_contract or {}):
+        pass
+    work.attempt(renumbered(work.plan), equal=True)
+    return Shrunk(work.plan, work.plays, work.plays < most_plays)
+
+
+class _Work:
+    """One shrinking: the smallest plan so far and the plays it took."""
+
+    def __init__(self, plan: Plan, holds: Predicate, most: int, seen: Callable[[Plan, int], None]) -> None:
+        self.plan, self.plays = plan, 0
+        self._holds, self._most, self._seen = holds, most, seen
+        self._refused: set[str] = set()
+
+    def round(self, first_contract: Mapping[str, Any]) -> bool:
+        """Every pass once; whether anything became smaller."""
+        before = self.plan
+        for candidates in PASSES:
+            self._exhaust(lambda p, make=candidates: make(p, first_contract))  # type: ignore[misc]
+        return self.plan is not before and self.plays < self._most
+
+    def _exhaust(self, make: Callable[[Plan], Iterable[Plan]]) -> None:
+        """Candidates of one pass until it has none that holds; after a success it goes on where it was."""
+        position = 0
+        while self.plays < self._most:
+            tries = enumerate(make(self.plan))
+            hit = next((n for n, c in tries if n >= position and self.attempt(c)), None)
+            if hit is None and position == 0:
+                return
+            position = hit or 0
+
+    def attempt(self, candidate: Plan, *, equal: bool = False) -> bool:
+        """Take a candidate if it is smaller and holds. ``equal``: renaming, which is as small."""
+        if self.plays >= self._most or not candidate.steps or candidate == self.plan:
+            return False
+        if not equal and not size(candidate) < size(self.plan):
+            return False
+        key = repr(candidate)
+        if key in self._refused:
+            return False
+        self.plays += 1
+        if not self._holds(candidate):
+            self._refused.add(key)
+            return False
+        self.plan = replace(candidate, agent=self.plan.agent)
+        self._seen(self.plan, self.plays)
+        return True

@@ -1,0 +1,468 @@
+"""Views over one history, made once and shared by all oracles: calls with their intervals, sightings, runs, faults.
+
+Order is inferred only from intervals that do not overlap: ``before(a, b)``. An answer that never came leaves its
+interval open to the end. Order is told by event numbers (one recorder writes them all, and much happens at one instant
+of virtual time); nanoseconds only measure how long.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, Protocol, TypeVar
+
+from harness.clock import NS_PER_S
+from harness.errors import ContractBroken
+from harness.facts import (
+    AttemptSeen,
+    CallAnswered,
+    CallMade,
+    CancelReceived,
+    ContractImposed,
+    FaultFired,
+    FaultsHealed,
+    JobSeen,
+    Observation,
+    ResultDelivered,
+    ResultSeen,
+    RunAccepted,
+    RunEnded,
+    RunStarted,
+    ServiceCalled,
+    Settled,
+    TargetCrashed,
+    TargetRestarted,
+    WorldStarted,
+)
+from harness.model import Event, History
+
+O = TypeVar("O", bound=Observation)
+
+
+class Interval(Protocol):
+    """Anything with a beginning and an end, as event numbers and virtual nanoseconds; end None: still open."""
+
+    @property
+    def from_n(self) -> int: ...
+
+    @property
+    def to_n(self) -> int | None: ...
+
+    @property
+    def from_ns(self) -> int: ...
+
+    @property
+    def to_ns(self) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class Span:
+    """An interval by itself."""
+
+    from_n: int
+    from_ns: int
+    to_n: int | None = None
+    to_ns: int | None = None
+
+
+def before(a: Interval, b: Interval, slack_ns: int = 0) -> bool:
+    """Whether a surely ended before b began, and more than ``slack_ns`` before if that is not 0."""
+    if a.to_n is None or a.to_ns is None or a.to_n >= b.from_n:
+        return False
+    return not slack_ns or a.to_ns + slack_ns < b.from_ns
+
+
+def overlap(a: Interval, b: Interval) -> bool:
+    """Whether neither surely ended before the other began."""
+    return not before(a, b) and not before(b, a)
+
+
+@dataclass(frozen=True)
+class NorthCall:
+    """A call of the target's API: what was asked, what came back, when. ``n`` and ``answer_n`` are event numbers."""
+
+    n: int
+    from_ns: int
+    made: CallMade
+    answer: CallAnswered | None = None
+    to_ns: int | None = None
+    answer_n: int | None = None
+
+    @property
+    def from_n(self) -> int:
+        """The number of the event of sending."""
+        return self.n
+
+    @property
+    def to_n(self) -> int | None:
+        """The number of the event of the answer."""
+        return self.answer_n
+
+    @property
+    def role(self) -> str:
+        """The role called."""
+        return self.made.role
+
+    @property
+    def tenant(self) -> str:
+        """The tenant for which it was made."""
+        return self.made.tenant
+
+    @property
+    def person(self) -> str:
+        """Who made it."""
+        return self.made.person
+
+    @property
+    def reason(self) -> str | None:
+        """Why it was refused, in our words."""
+        return self.answer.reason if self.answer else None
+
+    def param(self, name: str) -> Any:
+        """A parameter as sent, None if it was not."""
+        return self.made.params.get(name)
+
+    @property
+    def outcome(self) -> str:
+        """accepted, replayed, refused or unknown."""
+        return self.answer.outcome if self.answer else "unknown"
+
+    @property
+    def surely_happened(self) -> bool:
+        """The target said yes."""
+        return self.outcome in ("accepted", "replayed")
+
+    @property
+    def maybe_happened(self) -> bool:
+        """The target did not surely say no."""
+        return self.outcome != "refused"
+
+    @property
+    def evidence(self) -> tuple[int, ...]:
+        """The numbers of its events."""
+        return (self.n,) if self.answer_n is None else (self.n, self.answer_n)
+
+    def first(self, kind: type[O]) -> O | None:
+        """The first observation of a kind in its answer."""
+        seen = self.answer.seen if self.answer else ()
+        return next((o for o in seen if isinstance(o, kind)), None)
+
+
+@dataclass(frozen=True)
+class Sighting(Generic[O]):
+    """An observation and the call that saw it: true at some instant of the call's interval."""
+
+    what: O
+    call: NorthCall
+
+    @property
+    def from_n(self) -> int:
+        """The number of the event of sending."""
+        return self.call.n
+
+    @property
+    def to_n(self) -> int | None:
+        """The number of the event of the answer."""
+        return self.call.answer_n
+
+    @property
+    def from_ns(self) -> int:
+        """When the call was sent."""
+        return self.call.from_ns
+
+    @property
+    def to_ns(self) -> int | None:
+        """When the answer came."""
+        return self.call.to_ns
+
+    @property
+    def evidence(self) -> tuple[int, ...]:
+        """The numbers of the events that show it."""
+        return self.call.evidence
+
+
+@dataclass
+class Run:
+    """One run on the quantum backend, as the backend itself knows it."""
+
+    accepted: RunAccepted
+    n: int
+    accepted_ns: int
+    started_ns: int | None = None
+    started_n: int | None = None
+    ended: RunEnded | None = None
+    ended_ns: int | None = None
+    ended_n: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The provider's job id."""
+        return self.accepted.run
+
+    @property
+    def from_n(self) -> int:
+        """The number of the event of its acceptance."""
+        return self.n
+
+    @property
+    def to_n(self) -> int | None:
+        """The number of the event of its end."""
+        return self.ended_n
+
+    @property
+    def from_ns(self) -> int:
+        """When it was accepted."""
+        return self.accepted_ns
+
+    @property
+    def to_ns(self) -> int | None:
+        """When it ended."""
+        return self.ended_ns
+
+    @property
+    def evidence(self) -> tuple[int, ...]:
+        """The numbers of its events."""
+        return tuple(n for n in (self.n, self.started_n, self.ended_n) if n is not None)
+
+
+@dataclass(frozen=True)
+class Strike:
+    """A fault acting on one call."""
+
+    fact: FaultFired
+    n: int
+    from_ns: int
+    to_ns: int | None
+    to_n: int | None = None
+
+    @property
+    def from_n(self) -> int:
+        """The number of the event of its beginning."""
+        return self.n
+
+
+class Case:
+    """One history, indexed. Lazy: an index is made when an oracle first asks for it."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+
+    # ------------------------------------------------------------ the frame
+
+    @cached_property
+    def world(self) -> WorldStarted:
+        """What this play could see and do."""
+        for event in self.history:
+            if isinstance(event.fact, WorldStarted):
+                return event.fact
+        raise ContractBroken("a history without WorldStarted")
+
+    @cached_property
+    def contract(self) -> Mapping[str, Any]:
+        """The promises imposed at the start. Limits that steps change later: see the calls of set_quota."""
+        values: dict[str, Any] = {}
+        for event in self.of(ContractImposed):
+            values.update(event.fact.values)  # type: ignore[attr-defined]
+        return values
+
+    def seconds_ns(self, term: str) -> int | None:
+        """A duration of the contract in nanoseconds; None if nobody states it."""
+        value = self.contract.get(term)
+        return None if value is None else round(float(value) * NS_PER_S)
+
+    def of(self, *kinds: type[Any]) -> list[Event]:
+        """Events whose fact is of a kind, in order."""
+        return [e for e in self.history if isinstance(e.fact, kinds)]
+
+    @cached_property
+    def end_ns(self) -> int:
+        """The time of the last event."""
+        return self.history.events[-1].at_ns if self.history.events else 0
+
+    @cached_property
+    def healed_ns(self) -> int | None:
+        """From when on no fault acts."""
+        return next((e.at_ns for e in self.of(FaultsHealed)), None)
+
+    @cached_property
+    def settled(self) -> Settled | None:
+        """How the settling ended; None if the play broke off."""
+        return next((e.fact for e in self.of(Settled)), None)  # type: ignore[misc]
+
+    @cached_property
+    def crashes(self) -> list[tuple[int, int | None]]:
+        """Intervals in which the target was down: (from_ns, to_ns or None)."""
+        down: list[tuple[int, int | None]] = []
+        for event in self.of(TargetCrashed, TargetRestarted):
+            if isinstance(event.fact, TargetCrashed):
+                down.append((event.at_ns, None))
+            elif down:
+                down[-1] = (down[-1][0], event.at_ns)
+        return down
+
+    # ------------------------------------------------------------ north
+
+    @cached_property
+    def all_calls(self) -> tuple[NorthCall, ...]:
+        """Every north-side call, in the order of sending."""
+        answers = {e.cause: e for e in self.of(CallAnswered)}
+        calls = []
+        for event in self.of(CallMade):
+            made, answer = event.fact, answers.get(event.n)
+            assert isinstance(made, CallMade)
+            if answer is None:
+                calls.append(NorthCall(event.n, event.at_ns, made))
+            else:
+                assert isinstance(answer.fact, CallAnswered)
+                calls.append(NorthCall(event.n, event.at_ns, made, answer.fact, answer.at_ns, answer.n))
+        return tuple(calls)
+
+    def calls(self, *roles: str) -> list[NorthCall]:
+        """Calls of some roles (all if none is named), in the order of sending."""
+        return [c for c in self.all_calls if not roles or c.role in roles]
+
+    @cached_property
+    def _sightings(self) -> Mapping[type[Observation], list[Sighting[Any]]]:
+        by_kind: dict[type[Observation], list[Sighting[Any]]] = defaultdict(list)
+        for call in self.all_calls:
+            for what in call.answer.seen if call.answer else ():
+                by_kind[type(what)].append(Sighting(what, call))
+        return by_kind
+
+    def seen(self, kind: type[O]) -> list[Sighting[O]]:
+        """Sightings of a kind, in the order of sending."""
+        return self._sightings.get(kind, [])
+
+    @cached_property
+    def job_ids(self) -> tuple[str, ...]:
+        """Every job that an accepted or replayed call of ours made, in order, without repeats."""
+        made = (c.first(JobSeen) for c in self.calls("submit_job", "clone_job", "execute_change") if c.surely_happened)
+        return tuple(dict.fromkeys(j.job for j in made if j))
+
+    def job_sightings(self, job: str) -> list[Sighting[JobSeen]]:
+        """Sightings of one job."""
+        return [s for s in self.seen(JobSeen) if s.what.job == job]
+
+    def maker(self, job: str) -> NorthCall | None:
+        """The first accepted call that made a job."""
+        for call in self.calls("submit_job", "clone_job", "execute_change"):
+            seen = call.first(JobSeen)
+            if call.outcome == "accepted" and seen and seen.job == job:
+                return call
+        return None
+
+    def tenant_of(self, job: str) -> str | None:
+        """The tenant for which a job was made."""
+        call = self.maker(job)
+        return call.made.tenant if call else None
+
+    # ------------------------------------------------------------ south
+
+    @cached_property
+    def runs(self) -> Mapping[str, Run]:
+        """Runs on the quantum backend by the provider's id, in the order of acceptance."""
+        runs: dict[str, Run] = {}
+        for event in self.of(RunAccepted, RunStarted, RunEnded):
+            fact = event.fact
+            if isinstance(fact, RunAccepted):
+                runs[fact.run] = Run(fact, event.n, event.at_ns)
+            elif isinstance(fact, RunStarted) and fact.run in runs:
+                runs[fact.run].started_ns, runs[fact.run].started_n = event.at_ns, event.n
+            elif isinstance(fact, RunEnded) and fact.run in runs:
+                run = runs[fact.run]
+                run.ended, run.ended_ns, run.ended_n = fact, event.at_ns, event.n
+        return runs
+
+    @cached_property
+    def delivered(self) -> Mapping[str, list[ResultDelivered]]:
+        """What reached the target as results, by run."""
+        by_run: dict[str, list[ResultDelivered]] = defaultdict(list)
+        for event in self.of(ResultDelivered):
+            assert isinstance(event.fact, ResultDelivered)
+            by_run[event.fact.run].append(event.fact)
+        return by_run
+
+    @cached_property
+    def cancels(self) -> list[Event]:
+        """Cancel requests as the backend received them."""
+        return self.of(CancelReceived)
+
+    def service_calls(self, service: str) -> list[Event]:
+        """Calls of a double (invoke, then ok or fail)."""
+        return [e for e in self.of(ServiceCalled) if e.fact.service == service]  # type: ignore[attr-defined]
+
+    @cached_property
+    def strikes(self) -> list[Strike]:
+        """Every time a fault acted, with its interval."""
+        ends = {e.cause: e for e in self.of(FaultFired) if e.phase == "ok"}
+        strikes = []
+        for event in self.of(FaultFired):
+            if event.phase == "invoke":
+                end = ends.get(event.n)
+                last = (end.at_ns, end.n) if end else (None, None)
+                strikes.append(Strike(event.fact, event.n, event.at_ns, *last))  # type: ignore[arg-type]
+        return strikes
+
+    # ------------------------------------------------------------ which run belongs to which job
+
+    @cached_property
+    def correlated(self) -> Mapping[str, tuple[str, str]]:
+        """run → (job, the way it was told); a run that can't be told is absent and never attributed."""
+        told: dict[str, tuple[str, str]] = {}
+        for way in self.world.correlation:
+            for run, job in self._told_by(way):
+                told.setdefault(run, (job, way))
+        return told
+
+    def runs_of(self, job: str) -> list[Run]:
+        """Runs that surely belong to a job."""
+        return [r for r in self.runs.values() if self.correlated.get(r.id, ("",))[0] == job]
+
+    def job_of(self, run: str) -> str | None:
+        """The job a run surely belongs to."""
+        return self.correlated[run][0] if run in self.correlated else None
+
+    def _told_by(self, way: str) -> Iterable[tuple[str, str]]:
+        name, _, argument = way.partition(":")
+        if name == "metadata":
+            known = set(self.job_ids) | {s.what.job for s in self.seen(JobSeen)}
+            for run in self.runs.values():
+                if (job := run.accepted.metadata.get(argument)) in known and job:
+                    yield run.id, job
+        elif name == "attempt":
+            for sighting in self.seen(AttemptSeen):
+                if sighting.what.backend_job in self.runs and sighting.what.backend_job:
+                    yield sighting.what.backend_job, sighting.what.job
+            for result in self.seen(ResultSeen):
+                if result.what.backend_job in self.runs and result.what.backend_job:
+                    yield result.what.backend_job, result.what.job
+        elif name == "watermark":
+            yield from self._by_watermark()
+        elif name == "serial":
+            yield from self._by_order()
+
+    def _by_watermark(self) -> Iterable[tuple[str, str]]:
+        """A total of shots that only one call of the play could have asked for names its job."""
+        asked: dict[int, set[str | None]] = defaultdict(set)
+        for call in self.calls("submit_job", "clone_job", "create_change", "revise_change"):
+            if call.maybe_happened:
+                job = call.first(JobSeen)
+                asked[total_shots(call.made.params)].add(job.job if job else None)
+        for run in self.runs.values():
+            jobs = asked.get(run.accepted.shots, set())
+            if len(jobs) == 1 and (job := next(iter(jobs))) is not None:
+                yield run.id, job
+
+    def _by_order(self) -> Iterable[tuple[str, str]]:
+        """With a single job in the whole play, every run is its own."""
+        makers = [c for c in self.calls("submit_job", "clone_job", "execute_change") if c.maybe_happened]
+        if len(self.job_ids) == 1 and len(makers) == 1:
+            for run in self.runs.values():
+                yield run.id, self.job_ids[0]
+
+
+def total_shots(params: Mapping[str, Any]) -> int:
+    """circuits × shots × repeats of a call's parameters."""
+    return int(params.get("shots") or 0) * int(params.get("circuits") or 1) * int(params.get("repeats") or 1)

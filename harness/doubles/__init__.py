@@ -1,0 +1,1 @@
+"""One file a double: a south-side service that the harness plays."""

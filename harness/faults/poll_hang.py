@@ -1,0 +1,32 @@
+"""A poll that never returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from harness.injection import Act, Call, Fault, Proceed, setting
+from harness.wire import LOST
+
+
+@dataclass(frozen=True, kw_only=True)
+class PollHang(Fault):
+    """Leaves a status request without an answer until the client gives up, or the connection breaks at last.
+
+    Seen as status calls that stick for ever; measured: a vendor's client hung past its own time-out.
+    """
+
+    name: ClassVar[str] = "poll_hang"
+    operations: ClassVar[tuple[str, ...]] = ("status",)
+    evidence: ClassVar[tuple[str, ...]] = (
+        "Qiskit/qiskit-ibm-runtime#317",
+        "Qiskit/qiskit-ibm-runtime#509",
+        "Qiskit/qiskit#1686",
+    )
+
+    ms: int = setting(600_000, "how long silence lasts", (600_000, 60_000))
+
+    async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
+        """Say nothing, then break."""
+        await act.pause_ms(self.ms)
+        return LOST

@@ -1,0 +1,34 @@
+"""A submission that is turned away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from harness.injection import Act, Call, Fault, Proceed, setting
+from harness.wire import Reply
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitError(Fault):
+    """Answers a submission with an error; the backend never saw it, so nothing was accepted.
+
+    Seen as submissions that fail on the second try only, valid jobs that are rejected, a concurrency cap that hides
+    behind 400, and clients that try again so eagerly that one request becomes many jobs.
+    """
+
+    name: ClassVar[str] = "submit_error"
+    operations: ClassVar[tuple[str, ...]] = ("submit",)
+    evidence: ClassVar[tuple[str, ...]] = (
+        "Qiskit/qiskit-ibm-runtime#708",
+        "Qiskit/qiskit-ibm-runtime#1114",
+        "Qiskit/qiskit-ibm-runtime#1979",
+        "Qiskit/qiskit-aqua#884",
+    )
+
+    status: int = setting(503, "the status of the answer", (503, 500, 400))
+
+    async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
+        """Refuse in the backend's place."""
+        body = {"statusCode": self.status, "error": "Error", "message": "The request was not accepted."}
+        return Reply.of_json(self.status, body)

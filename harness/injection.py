@@ -1,0 +1,261 @@
+"""Faults as middleware over calls, under one envelope.
+
+A fault is a frozen dataclass in harness/faults: its fields are its YAML parameters, ``around`` is what it does to a
+call it has been given. When, where and how often is the envelope's business, so no fault counts for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from harness.clock import NS_PER_MS, Clock
+from harness.errors import UsageProblem
+from harness.expressions import Expression
+from harness.facts import FaultArmed, FaultFired
+from harness.model import FaultUse
+from harness.recording import Recorder
+from harness.registry import subclasses
+from harness.seed import stream
+from harness.wire import Request
+
+Layer = Literal["http", "run", "process"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that can be disturbed.
+
+    Layer ``http``: a request to a double, answered by a wire.Reply. Layer ``run``: a stage of a run's life on the
+    backend (``queue``, ``execute``), answered by a RunOutcome. Layer ``process``: one await of the target.
+    """
+
+    layer: Layer
+    service: str
+    operation: str
+    request: Request | None = None
+    run: str | None = None
+    #: provider metadata of the run, for predicates
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a stage of a run ended."""
+
+    state: Literal["completed", "failed"] = "completed"
+    reason: str = ""
+
+
+Proceed = Callable[[Call], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Act:
+    """What a fault may use: time, and its own random stream."""
+
+    clock: Clock
+    rng: random.Random
+    #: set when all faults cease
+    healed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def pause_ms(self, ms: float) -> None:
+        """Hold a call so long, but not beyond the heal: what hangs must let go, or liveness is owed in vain."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ms / 1000):
+                await self.healed.wait()
+
+
+def setting(default: Any, help: str, choices: Sequence[Any] = ()) -> Any:
+    """A parameter of a fault. ``choices`` are what agents draw from, simplest first."""
+    return field(default=default, metadata={"help": help, "choices": tuple(choices) or (default,)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault(ABC):
+    """A typed disturbance. Subclasses live one a file in harness/faults."""
+
+    name: ClassVar[str] = ""
+    layer: ClassVar[Layer] = "http"
+    service: ClassVar[str] = "backend"
+    #: the sites it makes sense at; the envelope may narrow them
+    operations: ClassVar[tuple[str, ...]] = ()
+    #: reports of it in real systems: owner/repo#number
+    evidence: ClassVar[tuple[str, ...]] = ()
+
+    # ---- the envelope, the same for every fault
+    on: tuple[str, ...] = setting((), "operations to strike; empty: all that the fault knows")
+    where: str = setting("", "CEL predicate over the call: method, path, query, headers, body, run, metadata")
+    skip: int = setting(0, "let this many matching calls pass first", (0, 1, 2))
+    times: int = setting(1, "strike this many calls; 0: every one until healed", (1, 2, 0))
+    from_ms: int = setting(0, "not before this time after arming")
+    for_ms: int = setting(0, "until so long after arming; 0: until healed")
+    after_step: str = setting("", "arm when this step of the plan begins; empty: at the start")
+
+    @abstractmethod
+    async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
+        """Disturb one call; ``await proceed(call)`` is what would have happened."""
+
+    @classmethod
+    def settings(cls) -> Mapping[str, dataclasses.Field[Any]]:
+        """Name → field of every parameter, the envelope's and its own."""
+        return {f.name: f for f in dataclasses.fields(cls)}
+
+
+def known_faults() -> Mapping[str, type[Fault]]:
+    """Every fault by name."""
+    return subclasses("harness.faults", Fault)  # type: ignore[type-abstract]
+
+
+def build(use: FaultUse) -> Fault:
+    """The fault of one use in a plan; raises UsageProblem for an unknown name or parameter."""
+    kinds = known_faults()
+    if use.fault not in kinds:
+        raise UsageProblem(f"no fault is called {use.fault!r}; known: {', '.join(sorted(kinds))}")
+    kind = kinds[use.fault]
+    if unknown := sorted(set(use.params) - set(kind.settings())):
+        raise UsageProblem(f"fault {use.fault} has no parameter {unknown[0]!r}")
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in use.params.items()}
+    return kind(**values)
+
+
+@dataclass
+class _Armed:
+    index: int
+    use: FaultUse
+    fault: Fault
+    rng: random.Random
+    predicate: Expression | None
+    armed_at_ns: int | None = None
+    seen: int = 0
+    fired: int = 0
+
+
+class Injector:
+    """Decides which planned fault disturbs which call, and records that it did."""
+
+    def __init__(self, uses: Sequence[FaultUse], clock: Clock, recorder: Recorder, seed: int) -> None:
+        self._clock, self._recorder, self._healed = clock, recorder, asyncio.Event()
+        self._all = [_arm(i, use, seed) for i, use in enumerate(uses)]
+        #: what a process-layer fault needs from its world; set by the world
+        self.on_process_fault: Callable[[int, Fault], None] = _no_process_faults
+
+    def begin(self) -> None:
+        """The play begins: arm what is not tied to a step."""
+        self._arm_matching("")
+
+    def step_begins(self, step: str) -> None:
+        """Arm the faults tied to a step."""
+        self._arm_matching(step)
+
+    def heal(self) -> None:
+        """All faults cease, for good."""
+        self._healed.set()
+
+    @property
+    def has_process_faults(self) -> bool:
+        """Whether awaits of the target must be counted at all."""
+        return any(a.fault.layer == "process" for a in self._all)
+
+    async def run(self, call: Call, proceed: Proceed) -> Any:
+        """A call through every fault that strikes it, in plan order, outermost first."""
+        striking = [a for a in self._all if self._strikes(a, call)]
+        return await self._through(striking, call, proceed)
+
+    def count_await(self) -> None:
+        """One await of the target passed; a process fault may strike. Synchronous: this is a hot path."""
+        for armed in self._all:
+            if armed.fault.layer == "process" and self._strikes(armed, _AWAIT):
+                self._recorder.record(_fired(armed, _AWAIT), "invoke")
+                self.on_process_fault(armed.index, armed.fault)
+
+    async def _through(self, striking: list[_Armed], call: Call, proceed: Proceed) -> Any:
+        if not striking:
+            return await proceed(call)
+        head, rest = striking[0], striking[1:]
+        cause = self._recorder.record(_fired(head, call), "invoke")
+        act = Act(self._clock, head.rng, self._healed)
+        try:
+            return await head.fault.around(call, lambda c: self._through(rest, c, proceed), act)
+        finally:
+            self._recorder.record(_fired(head, call), "ok", cause)
+
+    def _strikes(self, armed: _Armed, call: Call) -> bool:
+        fault = armed.fault
+        if self._healed.is_set() or armed.armed_at_ns is None or not _fits(armed, call):
+            return False
+        if not self._in_window(fault, armed.armed_at_ns):
+            return False
+        armed.seen += 1
+        if armed.seen <= fault.skip or (fault.times and armed.fired >= fault.times):
+            return False
+        armed.fired += 1
+        return True
+
+    def _in_window(self, fault: Fault, armed_at_ns: int) -> bool:
+        since_ms = (self._clock.now_ns() - armed_at_ns) / NS_PER_MS
+        return since_ms >= fault.from_ms and (not fault.for_ms or since_ms < fault.for_ms)
+
+    def _arm_matching(self, step: str) -> None:
+        for armed in self._all:
+            if armed.armed_at_ns is None and armed.fault.after_step == step:
+                armed.armed_at_ns = self._clock.now_ns()
+                fact = FaultArmed(fault=armed.use.fault, index=armed.index, params=armed.use.params)
+                self._recorder.record(fact)
+
+
+_AWAIT = Call("process", "target", "await")
+
+
+def _arm(index: int, use: FaultUse, seed: int) -> _Armed:
+    fault = build(use)
+    predicate = Expression(fault.where) if fault.where else None
+    return _Armed(index, use, fault, stream(seed, "fault", index, use.fault), predicate)
+
+
+def _fits(armed: _Armed, call: Call) -> bool:
+    fault = armed.fault
+    sites = fault.on or fault.operations
+    if call.layer != fault.layer or call.service != fault.service:
+        return False
+    if sites and call.operation not in sites:
+        return False
+    return armed.predicate is None or bool(armed.predicate.evaluate(_variables(call)))
+
+
+def _variables(call: Call) -> dict[str, Any]:
+    request = call.request or Request("", "")
+    try:
+        body = request.json() if request.body else None
+    except ValueError:
+        body = None
+    return {
+        "method": request.method,
+        "path": request.path,
+        "query": dict(request.query),
+        "headers": dict(request.headers),
+        "body": body,
+        "run": call.run,
+        "operation": call.operation,
+        "metadata": dict(call.metadata),
+    }
+
+
+def _fired(armed: _Armed, call: Call) -> FaultFired:
+    return FaultFired(
+        fault=armed.use.fault,
+        index=armed.index,
+        service=call.service,
+        operation=call.operation,
+        run=call.run,
+    )
+
+
+def _no_process_faults(index: int, fault: Fault) -> None:
+    raise UsageProblem(f"fault {fault.name} needs a world that can crash its target")

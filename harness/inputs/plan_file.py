@@ -1,0 +1,216 @@
+"""Plan files: a finding's reproducer, which replays from the file alone wherever its target is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from harness.inputs.contract import TERMS
+from harness.inputs.nodes import Node, suggestion
+from harness.inputs.roles import ROLES
+from harness.inputs.scenario_file import contract_value, fault_params
+from harness.inputs.writing import written
+from harness.model import PLAN_SCHEMA, FaultUse, Plan, Schedule, Step, Strategy, is_reference
+
+_TAKES = ("job", "change", "decision")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanMeta:
+    """What a plan file says beside its plan: what it shows, and in which world.
+
+    ``target``: path of the target file as it was given, relative paths from where qharness is started.
+    ``caps``: the scenario's bounds on tolerances. ``history``: SHA-256 of the history's ndjson, "" if unknown.
+    """
+
+    target: str = ""
+    variant: str = ""
+    caps: Mapping[str, float] = field(default_factory=dict)
+    finding: str = ""
+    invariant: str = ""
+    clause: str = ""
+    expected: str = ""
+    observed: str = ""
+    evidence: tuple[int, ...] = ()
+    history: str = ""
+
+
+_FINDING = ("id", "invariant", "clause", "expected", "observed", "evidence", "history")
+
+
+def read_plan(root: Node) -> tuple[Plan, PlanMeta]:
+    """The plan of a document; FileProblem at the first thing that is wrong."""
+    _refuse_newer(root)
+    section = root.section(
+        "schema", "finding", "target", "variant", "caps", "scenario", "plan", required=("plan",)
+    )
+    finding = section.get("finding")
+    meta = PlanMeta(
+        target=section.read("target", Node.text, ""),
+        variant=section.read("variant", Node.text, ""),
+        caps=section.read("caps", _caps, {}),
+        **({} if finding is None else _finding(finding)),
+    )
+    return _plan(section.need("plan"), section.read("scenario", Node.text, "")), meta
+
+
+def _refuse_newer(root: Node) -> None:
+    schema = root.entries().get("schema")
+    if schema is None:
+        raise root.problem("lacks 'schema'", f"A plan file begins with schema: {PLAN_SCHEMA}.")
+    if schema.integer(1) > PLAN_SCHEMA:
+        raise schema.problem(
+            f"a plan of schema {schema.value}; this qharness reads up to {PLAN_SCHEMA}",
+            "Replay it with the qharness that wrote it, or a newer one.",
+        )
+
+
+def _finding(node: Node) -> dict[str, Any]:
+    section = node.section(*_FINDING)
+    texts = {k: section.read(k, Node.word, "") for k in _FINDING if k != "evidence"}
+    evidence = section.read("evidence", lambda n: tuple(i.integer(0) for i in n.listing()), ())
+    return {**{k: v for k, v in texts.items() if k != "id"}, "finding": texts["id"], "evidence": evidence}
+
+
+def _caps(node: Node) -> dict[str, float]:
+    return {k: n.number(0) for k, n in node.known_entries(TERMS, "contract term").items()}
+
+
+def _plan(node: Node, scenario: str) -> Plan:
+    section = node.section("agent", "seed", "schedule", "contract", "faults", "steps", required=("steps",))
+    steps: list[Step] = []
+    for each in section.need("steps").listing():
+        steps.append(_step(each, steps))
+    return Plan(
+        scenario=scenario,
+        agent=section.read("agent", Node.text, ""),
+        seed=section.read("seed", Node.integer, 0),
+        schedule=section.read("schedule", _schedule, Schedule()),
+        contract=section.read("contract", _contract, {}),
+        faults=section.read("faults", lambda n: tuple(map(_fault, n.listing())), ()),
+        steps=tuple(steps),
+    )
+
+
+def _schedule(node: Node) -> Schedule:
+    section = node.section("strategy", "seed", "depth")
+    strategy = section.read("strategy", lambda n: n.one_of(get_args(Strategy), "schedule"), "fifo")
+    return Schedule(
+        strategy=strategy,  # type: ignore[arg-type]  # one_of checked it
+        seed=section.read("seed", Node.integer, 0),
+        depth=section.read("depth", lambda n: n.integer(0), Schedule.depth),
+    )
+
+
+def _contract(node: Node) -> dict[str, Any]:
+    entries = node.known_entries(TERMS, "contract term")
+    return {k: contract_value(n, TERMS[k]) for k, n in entries.items()}
+
+
+def _fault(node: Node) -> FaultUse:
+    section = node.section("fault", "params", required=("fault",))
+    name = section.need("fault")
+    return FaultUse(
+        fault=name.text(), params=section.read("params", lambda n: fault_params(n, name), {})
+    )
+
+
+def _step(node: Node, before: list[Step]) -> Step:
+    section = node.section(
+        "id", "do", "actor", "params", "together", "after_ms", "credential", required=("id", "do")
+    )
+    identity, do = section.need("id"), section.need("do").one_of((*ROLES, "wait"), "role")
+    if identity.word() in [s.id for s in before]:
+        raise identity.problem(f"a second step is called {identity.word()!r}")
+    if do != "wait" and section.get("actor") is None:
+        raise node.problem("lacks 'actor', who does it")
+    return Step(
+        id=identity.word(),
+        do=do,
+        actor=section.read("actor", Node.text, ""),
+        params=section.read("params", lambda n: _params(n, do, before), {}),
+        together=section.read("together", Node.flag, False),
+        after_ms=section.read("after_ms", lambda n: n.integer(0), 0),
+        credential=section.read("credential", lambda n: n.integer(0), 0),
+    )
+
+
+def _params(node: Node, do: str, before: list[Step]) -> dict[str, Any]:
+    known = ("ms",) if do == "wait" else [p.name for p in ROLES[do].params]
+    entries = node.known_entries(known, f"parameter of {do}")
+    for each in entries.values():
+        if is_reference(each.plain()):
+            _check_reference(each, before)
+    if do == "wait" and "ms" in entries:
+        entries["ms"].integer(0)
+    return {k: n.plain() for k, n in entries.items()}
+
+
+def _check_reference(node: Node, before: list[Step]) -> None:
+    entries = node.entries()
+    entries["take"].one_of(_TAKES)
+    step = entries["from"].word()
+    if step not in [s.id for s in before]:
+        what = f"no step before this one is called {step!r}"
+        raise entries["from"].problem(what, suggestion(step, [s.id for s in before]))
+
+
+# ---------------------------------------------------------------- writing
+
+
+def dump_plan(plan: Plan, meta: PlanMeta = PlanMeta()) -> str:
+    """A plan file as text, in a stable order; ``read_plan`` is its inverse."""
+    return written(
+        {
+            "schema": PLAN_SCHEMA,
+            "finding": _kept(
+                id=meta.finding,
+                invariant=meta.invariant,
+                clause=meta.clause,
+                expected=meta.expected,
+                observed=meta.observed,
+                evidence=list(meta.evidence),
+                history=meta.history,
+            ),
+            **_kept(target=meta.target, variant=meta.variant, caps=meta.caps, scenario=plan.scenario),
+            "plan": encode_plan(plan),
+        }
+    )
+
+
+def encode_plan(plan: Plan) -> dict[str, Any]:
+    """A plan as plain data; what has its default is left out. Equal plans give equal data."""
+    schedule = plan.schedule
+    return {
+        **_kept(agent=plan.agent),
+        "seed": plan.seed,
+        "schedule": {
+            "strategy": schedule.strategy,
+            **({} if schedule.strategy == "fifo" else {"seed": schedule.seed, "depth": schedule.depth}),
+        },
+        **_kept(contract=plan.contract),
+        **_kept(faults=[{"fault": f.fault, **_kept(params=f.params)} for f in plan.faults]),
+        "steps": [_encode_step(s) for s in plan.steps],
+    }
+
+
+def _encode_step(step: Step) -> dict[str, Any]:
+    return {
+        "id": step.id,
+        "do": step.do,
+        **_kept(
+            actor=step.actor,
+            params=step.params,
+            together=step.together,
+            after_ms=step.after_ms,
+            credential=step.credential,
+        ),
+    }
+
+
+def _kept(**values: Any) -> dict[str, Any]:
+    """What is not its default; every default of these is empty, zero or false."""
+    return {k: v for k, v in values.items() if v}
+
+

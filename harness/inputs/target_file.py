@@ -1,0 +1,369 @@
+"""target.yaml: how a target starts, who its actors are, and which operation plays which role."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from harness.errors import FileProblem, UsageProblem
+from harness.facts import STATES
+from harness.inputs import documents, families
+from harness.inputs.bindings_file import read_binding, read_outcomes
+from harness.inputs.contract import TERMS
+from harness.inputs.hearing import CHANGE_STATES, source
+from harness.inputs.nodes import Node, Section, suggestion
+from harness.inputs.openapi import Operations, operations
+from harness.inputs.roles import ROLES
+from harness.inputs.target import (
+    Actor,
+    Binding,
+    ContractSource,
+    Credential,
+    DoubleUse,
+    Outcome,
+    Store,
+    Target,
+)
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+_KEYS = (
+    "name",
+    "factory",
+    "openapi",
+    "settings",
+    "reuse_app",
+    "store",
+    "doubles",
+    "actors",
+    "outcomes",
+    "roles",
+    "request_id",
+    "contract",
+    "states",
+    "change_states",
+    "lifecycle",
+    "correlation",
+    "payloads",
+    "audited",
+    "reference",
+    "variants",
+)
+#: ``openapi: app:/openapi.json`` is the document that the target itself serves there
+SERVED = "app:"
+REFERENCES = ("primary", "classical")
+WAYS = ("trace", "attempt", "watermark", "serial")
+
+
+@dataclass
+class _Attempts:
+    """Reads part after part, so that one file's problems are all found at once."""
+
+    problems: list[FileProblem]
+
+    def read(self, section: Section, key: str, reader: Callable[[Node], T], default: D) -> T | D:
+        try:
+            return section.read(key, reader, default)
+        except FileProblem as problem:
+            self.problems.append(problem)
+            return default
+
+
+def read_target(root: Node, problems: list[FileProblem]) -> Target | None:
+    """The target of a document; what is wrong is added to ``problems``, and then it is not to be used."""
+    try:
+        section = root.section(*_KEYS, required=("name", "factory", "actors", "roles"))
+    except FileProblem as problem:
+        problems.append(problem)
+        return None
+    attempt, base = _Attempts(problems), Path(root.place.path).parent
+    actors = attempt.read(section, "actors", _actors, {})
+    doubles = attempt.read(section, "doubles", _doubles, ())
+    spec = attempt.read(section, "openapi", lambda n: _openapi(n, base), _Spec("", None))
+    common = attempt.read(section, "outcomes", read_outcomes, ())
+    bindings = attempt.read(
+        section, "roles", lambda n: _bindings(n, common, spec.operations, problems), {}
+    )
+    attempt.read(section, "roles", lambda n: _refuse_unable(n, bindings, actors), None)
+    return Target(
+        name=attempt.read(section, "name", Node.text, ""),
+        path=root.place.path,
+        factory=attempt.read(section, "factory", _function, ""),
+        openapi=spec.where,
+        settings=attempt.read(section, "settings", Node.words, {}),
+        reuse_app=attempt.read(section, "reuse_app", Node.flag, False),
+        store=attempt.read(section, "store", _store, None),
+        doubles=doubles,
+        actors=actors,
+        bindings=bindings,
+        request_id=attempt.read(section, "request_id", _request_id, ()),
+        contract=attempt.read(section, "contract", lambda n: _contract(n, bindings, doubles), {}),
+        states=attempt.read(section, "states", lambda n: _states(n, STATES), {}),
+        change_states=attempt.read(section, "change_states", lambda n: _states(n, CHANGE_STATES), {}),
+        lifecycle=attempt.read(section, "lifecycle", _lifecycle, {}),
+        correlation=attempt.read(section, "correlation", _correlation, ("serial",)),
+        payloads=attempt.read(section, "payloads", _payloads, (None,)),
+        audited=attempt.read(section, "audited", _audited, {}),
+        reference=attempt.read(section, "reference", _reference, {}),
+        **attempt.read(section, "variants", lambda n: _variants(n, base), {}),
+    )
+
+
+# ---------------------------------------------------------------- how it starts
+
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def _function(node: Node) -> str:
+    text = node.text()
+    if not _FUNCTION.fullmatch(text):
+        what = f"{text!r} names no function"
+        raise node.problem(what, "Write module:function, e.g. targets.reference.app:factory.")
+    return text
+
+
+@dataclass(frozen=True)
+class _Spec:
+    where: str | Mapping[str, Any]
+    operations: Operations | None
+
+
+def _openapi(node: Node, base: Path) -> _Spec:
+    if node.is_mapping:
+        return _Spec(node.plain(), operations(node.plain(), f"{node.place}: openapi"))
+    text = node.text()
+    if text.startswith(SERVED):
+        return _Spec(text, None)
+    if text.startswith(("http://", "https://")):
+        instead = "Save the document beside this file, or write app:/openapi.json if the target serves it."
+        raise node.problem("a document is not fetched over the network", instead)
+    file = base / text
+    if not file.is_file():
+        raise node.problem(f"there is no file {file}")
+    return _Spec(str(file), operations(documents.load(file).plain(), str(file)))
+
+
+def _store(node: Node) -> Store:
+    section = node.section("setting", "url", required=("setting",))
+    return Store(
+        setting=section.need("setting").text(),
+        url=section.read("url", _store_url, Store.url),
+    )
+
+
+def _store_url(node: Node) -> str:
+    text = node.text()
+    if not text.startswith("sqlite") or "{path}" not in text:
+        instead = "Write sqlite:///{path}; the harness puts a file's path there."
+        raise node.problem(f"{text!r} is no URL of a store that can be kept", instead)
+    return text
+
+
+def _doubles(node: Node) -> tuple[DoubleUse, ...]:
+    known = families.doubles()
+    return tuple(
+        _double(name, n, known[name]) for name, n in node.known_entries(known, "double").items()
+    )
+
+
+def _double(name: str, node: Node, kind: type[Any]) -> DoubleUse:
+    section = node.section("setting", "url", "options", required=("setting", "url"))
+    url = section.need("url")
+    if not url.text().startswith(("http://", "https://")):
+        raise url.problem(f"{url.text()!r} is no base URL", f"Write, e.g., http://{name}.test.")
+
+    def options(n: Node) -> dict[str, Any]:
+        known = n.known_entries(kind.options, f"option of the double {name}")
+        return {k: v.plain() for k, v in known.items()}
+
+    return DoubleUse(
+        double=name,
+        setting=section.need("setting").text(),
+        url=url.text(),
+        options=section.read("options", options, {}),
+    )
+
+
+def _variants(node: Node, base: Path) -> dict[str, Any]:
+    """``variants`` and ``defects`` of the target: ``defects: {file, setting}`` makes one variant a defect."""
+    variants: dict[str, Mapping[str, str]] = {}
+    defects: str | None = None
+    for name, each in node.entries().items():
+        if name == "defects":
+            section = each.section("file", "setting", required=("file", "setting"))
+            file, setting = section.need("file"), section.need("setting").text()
+            defects = str(base / file.text())
+            variants |= {f"defect:{d}": {setting: d} for d in _defect_ids(file, defects)}
+        else:
+            variants[name] = each.words()
+    return {"variants": variants, "defects": defects}
+
+
+def _defect_ids(node: Node, path: str) -> list[str]:
+    if not Path(path).is_file():
+        raise node.problem(f"there is no file {path}")
+    ids = []
+    for entry in documents.load(path).listing():
+        identity = entry.entries().get("id")
+        if identity is None:
+            raise entry.problem("lacks 'id'")
+        ids.append(identity.text())
+    return ids
+
+
+# ---------------------------------------------------------------- who its actors are
+
+
+def _actors(node: Node) -> dict[str, Actor]:
+    actors = {name: _actor(name, n) for name, n in node.entries().items()}
+    if not actors:
+        raise node.problem("must not be empty", "Two tenants of two persons each show the most.")
+    return actors
+
+
+def _actor(name: str, node: Node) -> Actor:
+    section = node.section("person", "tenant", "abilities", "headers", "credentials")
+    if "headers" in section.entries and "credentials" in section.entries:
+        raise node.key_problem("headers", "give headers or credentials, not both")
+    if "tenant" not in section.entries:
+        raise node.problem("lacks 'tenant'", "Write tenant: null for an operator of no tenant.")
+    one = section.get("headers")
+    many = section.read("credentials", lambda n: tuple(map(_credential, n.listing(1))), ())
+    return Actor(
+        name=name,
+        person=section.read("person", Node.text, name),
+        tenant=section.read("tenant", Node.text, ""),
+        abilities=section.read("abilities", Node.texts, ()),
+        credentials=(Credential(headers=one.words()),) if one else many,
+    )
+
+
+def _credential(node: Node) -> Credential:
+    section = node.section("headers", required=("headers",))
+    return Credential(headers=section.need("headers").words())
+
+
+# ---------------------------------------------------------------- what it offers
+
+
+def _bindings(
+    node: Node,
+    common: tuple[Outcome, ...],
+    known: Operations | None,
+    problems: list[FileProblem],
+) -> dict[str, Binding]:
+    bindings: dict[str, Binding] = {}
+    for name, each in node.entries().items():
+        try:
+            if name not in ROLES:
+                raise node.key_problem(name, f"no role is called {name!r}", suggestion(name, ROLES))
+            bindings[name] = read_binding(name, each, common, known)
+        except FileProblem as problem:
+            problems.append(problem)
+    if not node.entries():
+        raise node.problem("must not be empty", "Bind submit_job and get_job first.")
+    return bindings
+
+
+def _refuse_unable(node: Node, bindings: Mapping[str, Binding], actors: Mapping[str, Actor]) -> None:
+    abilities = {a for actor in actors.values() for a in actor.abilities}
+    for name, binding in bindings.items():
+        if actors and binding.ability and binding.ability not in abilities:
+            ability = node.entries()[name].entries()["ability"]
+            raise ability.problem(
+                f"no actor has the ability {binding.ability!r}", suggestion(binding.ability, abilities)
+            )
+
+
+def _request_id(node: Node) -> tuple[str, ...]:
+    texts = node.texts()
+    try:
+        source(texts)
+    except UsageProblem as error:
+        raise node.problem(str(error)) from None
+    return texts
+
+
+def _states(node: Node, ours: tuple[str, ...]) -> dict[str, str]:
+    return {theirs: n.one_of(ours, "state") for theirs, n in node.entries().items()}
+
+
+def _lifecycle(node: Node) -> dict[str, tuple[str, ...]]:
+    entries = node.known_entries(STATES, "state")
+    return {s: tuple(t.one_of(STATES, "state") for t in n.listing()) for s, n in entries.items()}
+
+
+def _correlation(node: Node) -> tuple[str, ...]:
+    return tuple(_way(n) for n in node.listing(at_least=1))
+
+
+def _way(node: Node) -> str:
+    text = node.text()
+    if text.startswith("metadata:") and text != "metadata:":
+        return text
+    if text not in WAYS:
+        instead = suggestion(text, WAYS) or "Write metadata:<field>, trace, attempt, watermark or serial."
+        raise node.problem(f"{text!r} is no way to tell which run belongs to which job", instead)
+    return text
+
+
+def _payloads(node: Node) -> tuple[Any, ...]:
+    return tuple(n.plain() for n in node.listing(at_least=1))
+
+
+def _audited(node: Node) -> dict[str, str]:
+    return {role: n.text() for role, n in node.known_entries(ROLES, "role").items()}
+
+
+def _reference(node: Node) -> dict[str, str]:
+    return {k: _function(n) for k, n in node.known_entries(REFERENCES, "reference function").items()}
+
+
+# ---------------------------------------------------------------- where its promises come from
+
+_WAYS_OF_TERMS = ("fixed", "settable", "setting", "double", "readable")
+
+
+def _contract(
+    node: Node, bindings: Mapping[str, Binding], doubles: tuple[DoubleUse, ...]
+) -> dict[str, ContractSource]:
+    entries = node.known_entries(TERMS, "contract term")
+    return {term: _contract_source(n, bindings, doubles) for term, n in entries.items()}
+
+
+def _contract_source(
+    node: Node, bindings: Mapping[str, Binding], doubles: tuple[DoubleUse, ...]
+) -> ContractSource:
+    section = node.section(*_WAYS_OF_TERMS)
+    if len(section.entries) != 1:
+        listed = ", ".join(section.entries) or "nothing"
+        instead = f"Write exactly one of {', '.join(_WAYS_OF_TERMS)}."
+        raise node.problem(f"says {listed} of where its value comes from", instead)
+    way, value = next(iter(section.entries.items()))
+    if value.value is None:
+        raise value.problem("is empty")
+    if way == "settable":
+        return ContractSource(settable=_settable(value, bindings))
+    if way == "double":
+        return ContractSource(double=value.one_of([d.double for d in doubles], "double of this target"))
+    if way == "readable" and "read_limits" not in bindings:
+        raise value.problem("needs the role read_limits, which is not bound")
+    given: dict[str, Any] = {way: value.plain() if way == "fixed" else value.text()}
+    return ContractSource(**given)
+
+
+def _settable(node: Node, bindings: Mapping[str, Binding]) -> dict[str, Any]:
+    """``{role: set_quota, dimension: shots, limit: $value}``."""
+    entries = node.entries()
+    if "role" not in entries:
+        raise node.problem("lacks 'role'", "Write {role: set_quota, dimension: shots, limit: $value}.")
+    name = entries["role"].one_of(bindings, "bound role")
+    params = [p.name for p in ROLES[name].params]
+    node.known_entries(("role", *params), f"parameter of {name}")
+    if "$value" not in [n.value for n in entries.values()]:
+        raise node.problem("no parameter is $value", "Write $value where the contract's value goes.")
+    return {k: n.plain() for k, n in entries.items()}

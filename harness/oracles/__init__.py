@@ -1,0 +1,1 @@
+"""One file an area: invariants as pure functions of a case."""

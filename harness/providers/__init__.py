@@ -1,0 +1,1 @@
+"""One file a provider protocol: a real vendor's REST dialect over the simulated backend."""

@@ -1,0 +1,106 @@
+"""What a run, and a proof, came to. Reporters are pure functions of these values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from harness.model import Finding, Verdict
+
+
+class Exit(IntEnum):
+    """Exit codes of the command."""
+
+    CLEAN = 0
+    FINDINGS = 1
+    NOT_TESTED = 2
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultCount:
+    """How often a fault was in a plan, and how often it really struck."""
+
+    id: str
+    planned: int
+    fired: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioResult:
+    """One scenario of a run. skipped: why it was not played ("" if it was)."""
+
+    name: str
+    plans: int
+    skipped: str = ""
+    verdicts: tuple[Verdict, ...] = ()
+    #: what it had to exercise or fire and didn't
+    unmet: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """A whole run."""
+
+    id: str
+    target: str
+    variant: str
+    seed: int
+    scenarios: tuple[ScenarioResult, ...]
+    verdicts: tuple[Verdict, ...]
+    faults: tuple[FaultCount, ...]
+    findings: tuple[Finding, ...]
+    requests: int
+    plans: int
+    seconds: float
+    #: why it can't be called tested, beside unmet scenarios
+    problems: tuple[str, ...] = ()
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> Exit:
+        """1 findings; else 130 interrupted; else 2 when something could not be tested; else 0."""
+        if self.findings:
+            return Exit.FINDINGS
+        if self.interrupted:
+            return Exit.INTERRUPTED
+        played = [s for s in self.scenarios if not s.skipped]
+        if self.problems or not played or any(s.unmet for s in played):
+            return Exit.NOT_TESTED
+        return Exit.CLEAN
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefectResult:
+    """One planted defect over several seeds; lists have one entry a seed."""
+
+    id: str
+    area: str
+    title: str
+    #: the invariant that exposed it, "" if none did
+    invariant: str
+    seeds_found: tuple[int, ...]
+    seeds: tuple[int, ...]
+    plans: tuple[int, ...] = ()
+    seconds: tuple[float, ...] = ()
+    steps: tuple[int, ...] = ()
+    #: for each finding: another process replayed it to the same history
+    replayed: tuple[bool, ...] = ()
+
+    @property
+    def found(self) -> bool:
+        """On every seed."""
+        return bool(self.seeds) and self.seeds_found == self.seeds
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProofResult:
+    """The proof: planted defects found, and alarms of the correct build."""
+
+    defects: tuple[DefectResult, ...]
+    correct_seeds: int
+    correct_plans: int
+    alarms: int
+    seconds: float
+    checks: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,54 @@
+"""Imposing a contract on a target: which values hold in this play, and how each gets there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.inputs.target import Target
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The contract of one play, sorted by the way each value gets into the target."""
+
+    #: known before the target starts: fixed, by setting, by double
+    values: Mapping[str, Any]
+    #: start-up settings of the target
+    settings: Mapping[str, str]
+    #: values that the policy double imposes
+    double: Mapping[str, Any]
+    #: term → (value, the role call that imposes it)
+    settable: Mapping[str, tuple[Any, Mapping[str, Any]]] = field(default_factory=dict)
+    #: term → the name under which read_limits shows it
+    readable: Mapping[str, str] = field(default_factory=dict)
+
+
+def resolve(target: Target, asked: Mapping[str, Any]) -> Terms:
+    """What a plan asks for, against what the target offers. A value nobody can give stays unknown."""
+    offers = target.contract
+    fixed = {term: offer.fixed for term, offer in offers.items() if offer.fixed is not None}
+    imposed = {t: v for t, v in asked.items() if t in offers and t not in fixed and not offers[t].readable}
+    return Terms(
+        values={**fixed, **{t: v for t, v in imposed.items() if offers[t].settable is None}},
+        settings={s: _text(v) for t, v in imposed.items() if (s := offers[t].setting)},
+        double={t: v for t, v in imposed.items() if offers[t].double},
+        settable={t: (v, s) for t, v in imposed.items() if (s := offers[t].settable)},
+        readable={t: name for t, offer in offers.items() if (name := offer.readable)},
+    )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def filled(template: Mapping[str, Any], value: Any) -> dict[str, Any]:
+    """The parameters of an imposing call: ``$value`` stands for the contract's value."""
+    return {k: value if v == "$value" else v for k, v in template.items() if k != "role"}
+
+
+def capped(term: str, value: Any, caps: Mapping[str, float]) -> Any:
+    """A published tolerance is believed up to the scenario's bound, so that no target can publish an infinite one."""
+    return min(value, caps[term]) if term in caps and isinstance(value, int | float) else value

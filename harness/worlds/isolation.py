@@ -1,0 +1,330 @@
+"""Inside a target's life, time, chance and the outside world are the play's; outside, nothing is changed.
+
+The patches are installed once per process and look at the running context: they act only in tasks of a Life
+(harness.loop). They must be installed before the target is imported, so that ``from time import monotonic`` is
+caught as well. ``datetime`` and ``time.time`` are C types and functions: time-machine moves those, for a play's length.
+
+Foreign I/O is refused by name: a real socket, a name look-up, a thread. What a thread pool runs for the target is run
+inline, in a greenlet, which gives way at its database calls *outside* transactions: that is where another thread
+could come in between (tried: a shimmed endpoint that runs whole hides its race in 1000 of 1000 seeds).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import random
+import secrets
+import socket
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import greenlet
+
+from harness.errors import NeedsLiveMode
+from harness.loop import LIFE, Life, VirtualLoop
+from harness.wire import Reply, Request
+
+#: 2026-01-01T00:00:00Z: the wall-clock second at which every play begins
+EPOCH_S = 1_767_225_600
+
+
+@dataclass
+class Surroundings:
+    """What a life of the target finds around it."""
+
+    loop: VirtualLoop
+    rng: random.Random
+    #: host → the double behind it; the answer None means the connection broke
+    route: Callable[[str, Request, float | None], Coroutine[Any, Any, Reply | None]]
+    hosts: frozenset[str]
+    #: foreign I/O that was refused, in order
+    refused: list[str] = field(default_factory=list)
+    #: the play is over; what is left of a crashed life unwinds, and reaches nobody
+    over: bool = False
+
+
+_around: dict[int, Surroundings] = {}
+
+
+def surround(life: Life, surroundings: Surroundings) -> None:
+    """Attach what a life finds around it."""
+    _around[id(life)] = surroundings
+
+
+def release(life: Life) -> None:
+    """The play is over."""
+    _around.pop(id(life), None)
+
+
+def _here() -> Surroundings | None:
+    life = LIFE.get()
+    return None if life is None else _around.get(id(life))
+
+
+def _refuse(around: Surroundings, what: str) -> NeedsLiveMode:
+    around.refused.append(what)
+    return NeedsLiveMode(f"the target opened {what}; this target needs live mode")
+
+
+# ---------------------------------------------------------------- the play's frame
+
+
+@contextmanager
+def playing(loop: VirtualLoop, seed_rng: random.Random) -> Iterator[None]:
+    """Wall clock and the global random generator follow the play; both are restored after it."""
+    import time_machine
+
+    state = random.getstate()
+    random.setstate(seed_rng.getstate())
+    travel = time_machine.travel(EPOCH_S + loop.time(), tick=False)
+    traveller = travel.start()
+    loop.on_jump = lambda now: traveller.move_to(EPOCH_S + now)
+    try:
+        yield
+    finally:
+        loop.on_jump = None
+        travel.stop()
+        random.setstate(state)
+
+
+@cache
+def install() -> None:
+    """Put the patches in place, once per process."""
+    _install_time()
+    _install_chance()
+    _install_refusals()
+    _install_threads()
+    _install_databases()
+    _install_http()
+
+
+# ---------------------------------------------------------------- time and chance
+
+
+def _install_time() -> None:
+    real_sleep = time.sleep
+
+    def shim(real: Callable[[], Any], scale: int) -> Callable[[], Any]:
+        def read() -> Any:
+            around = _here()
+            if around is None:
+                return real()
+            now = around.loop.time()
+            return round(now * scale) if scale > 1 else now
+
+        return read
+
+    def sleep(seconds: float) -> None:
+        around = _here()
+        if around is None:
+            real_sleep(seconds)
+        elif isinstance(greenlet.getcurrent(), _InlineThread):
+            _give_way(asyncio.sleep(seconds))
+        else:
+            around.loop.advance(seconds)
+
+    for name, scale in (("monotonic", 1), ("perf_counter", 1), ("monotonic_ns", 10**9), ("perf_counter_ns", 10**9)):
+        setattr(time, name, shim(getattr(time, name), scale))
+    time.sleep = sleep
+
+
+def _install_chance() -> None:
+    real_urandom = os.urandom
+
+    def urandom(size: int, /) -> bytes:
+        around = _here()
+        return real_urandom(size) if around is None else around.rng.randbytes(size)
+
+    os.urandom = urandom
+    random._urandom = urandom  # type: ignore[attr-defined]  # behind SystemRandom, so behind secrets
+    _ = (secrets, uuid)  # both draw from the two above
+
+
+# ---------------------------------------------------------------- refusals
+
+
+def _install_refusals() -> None:
+    def refusing(real: Callable[..., Any], name: Callable[..., str]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            around = _here()
+            if around is not None:
+                raise _refuse(around, name(*args, **kwargs))
+            return real(*args, **kwargs)
+
+        return call
+
+    def socket_name(_: Any, address: Any, *__: Any) -> str:
+        return f"a socket to {address[0]}:{address[1]}" if isinstance(address, tuple) else f"a socket to {address}"
+
+    socket.socket.connect = refusing(socket.socket.connect, socket_name)  # type: ignore[method-assign]
+    socket.socket.connect_ex = refusing(socket.socket.connect_ex, socket_name)  # type: ignore[method-assign]
+    socket.getaddrinfo = refusing(socket.getaddrinfo, lambda host, *_, **__: f"a name look-up of {host}")
+    threading.Thread.start = refusing(  # type: ignore[method-assign]
+        threading.Thread.start, lambda thread, *_, **__: f"the thread {thread.name}"
+    )
+
+
+# ---------------------------------------------------------------- threads that are none
+
+
+class _InlineThread(greenlet.greenlet):
+    """Blocking code of the target, run on the loop's own thread."""
+
+
+def _give_way(awaitable: Coroutine[Any, Any, Any] | None = None) -> Any:
+    """From inside an inline thread: let the loop go on, and wait for something if there is anything to wait for."""
+    current = greenlet.getcurrent()
+    assert current.parent is not None
+    return current.parent.switch(awaitable)
+
+
+async def run_inline(func: Callable[..., Any], *args: Any) -> Any:
+    """Run blocking code as a thread would run it: it gives way before, after, and where it calls out."""
+    thread = _InlineThread(func)
+    thread.gr_context = contextvars.copy_context()
+    await asyncio.sleep(0)
+    asked = thread.switch(*args)
+    while not thread.dead:
+        try:
+            answer = await (asyncio.sleep(0) if asked is None else asked)
+        except Exception as error:
+            asked = thread.throw(error)
+        else:
+            asked = thread.switch(answer)
+    await asyncio.sleep(0)
+    return asked
+
+
+def _install_threads() -> None:
+    import anyio.to_thread
+
+    real_run_sync = anyio.to_thread.run_sync
+
+    async def run_sync(func: Any, *args: Any, limiter: Any = None, **options: Any) -> Any:
+        if _here() is None:
+            return await real_run_sync(func, *args, limiter=limiter, **options)
+        if limiter is None:
+            return await run_inline(func, *args)
+        async with limiter:
+            return await run_inline(func, *args)
+
+    anyio.to_thread.run_sync = run_sync
+    real_executor = VirtualLoop.run_in_executor
+
+    def run_in_executor(self: VirtualLoop, executor: Any, func: Any, *args: Any) -> Any:
+        if _here() is None:
+            return real_executor(self, executor, func, *args)
+        return self.create_task(run_inline(func, *args))
+
+    VirtualLoop.run_in_executor = run_in_executor  # type: ignore[method-assign]
+
+
+# ---------------------------------------------------------------- databases
+
+
+class _Cursor(sqlite3.Cursor):
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        _between_statements(self.connection)
+        return super().execute(sql, parameters)
+
+
+class _Connection(sqlite3.Connection):
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        _between_statements(self)
+        return super().execute(sql, parameters)
+
+    def cursor(self, factory: Any = None) -> Any:
+        return super().cursor(factory or _Cursor)
+
+
+def _between_statements(connection: sqlite3.Connection) -> None:
+    """Another thread can come in here, unless a transaction of this connection is open (SQLite has one writer)."""
+    if isinstance(greenlet.getcurrent(), _InlineThread) and not connection.in_transaction:
+        _give_way()
+
+
+def _install_databases() -> None:
+    real_connect = sqlite3.connect
+
+    def connect(*args: Any, **options: Any) -> sqlite3.Connection:
+        if _here() is None:
+            return real_connect(*args, **options)
+        # A busy time-out would be waited for in real time, and nobody else could run meanwhile.
+        options["timeout"] = 0
+        options.setdefault("factory", _Connection)
+        return real_connect(*args, **options)
+
+    sqlite3.connect = connect
+    sqlite3.dbapi2.connect = connect
+
+
+# ---------------------------------------------------------------- httpx
+
+
+def _install_http() -> None:
+    import httpx
+
+    real_async = httpx.AsyncHTTPTransport.handle_async_request
+    real_sync = httpx.HTTPTransport.handle_request
+
+    async def handle_async_request(self: Any, request: httpx.Request) -> httpx.Response:
+        around = _here()
+        if around is None:
+            return await real_async(self, request)
+        return await _routed(around, request, await request.aread())
+
+    def handle_request(self: Any, request: httpx.Request) -> httpx.Response:
+        around = _here()
+        if around is None:
+            return real_sync(self, request)
+        if not isinstance(greenlet.getcurrent(), _InlineThread):
+            raise _refuse(around, f"a blocking request to {request.url.host} on the event loop")
+        response: httpx.Response = _give_way(_routed(around, request, request.read()))
+        return response
+
+    httpx.AsyncHTTPTransport.handle_async_request = handle_async_request  # type: ignore[method-assign]
+    httpx.HTTPTransport.handle_request = handle_request  # type: ignore[method-assign]
+
+
+async def _routed(around: Surroundings, request: Any, body: bytes) -> Any:
+    """One httpx request to the double behind its host."""
+    import httpx
+
+    if around.over:
+        raise httpx.ConnectError("the play is over", request=request)
+    host = request.url.netloc.decode()
+    if host not in around.hosts:
+        raise _refuse(around, f"a connection to {host}, which is no double")
+    raw_path, _, raw_query = request.url.raw_path.decode().partition("?")
+    asked = Request(
+        request.method,
+        raw_path,
+        Request.parse_query(raw_query),
+        {k.lower(): v for k, v in request.headers.items()},
+        body,
+    )
+    wait_s = (request.extensions.get("timeout") or {}).get("read")
+    try:
+        async with asyncio.timeout(wait_s):
+            reply = await around.route(host, asked, wait_s)
+    except TimeoutError:
+        raise httpx.ReadTimeout(f"no answer within {wait_s} s", request=request) from None
+    if reply is None or reply.cut_at == 0:
+        raise httpx.ReadError("the connection broke", request=request)
+    if reply.cut_at is not None:
+        raise httpx.RemoteProtocolError(
+            f"peer closed connection after {reply.cut_at} bytes of the body", request=request
+        )
+    # ByteStream serves both the sync and the async reader.
+    return httpx.Response(
+        reply.status, headers=dict(reply.headers), stream=httpx.ByteStream(reply.body), request=request
+    )

@@ -1,0 +1,157 @@
+"""A target as small as can be, for tests of the worlds: tickets from a roll of limited length, kept in SQLite."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from harness.inputs.target import Actor, Binding, ContractSource, Credential, Outcome, Reading, Store, Target
+
+
+def factory(settings: Mapping[str, str]) -> Starlette:
+    """The app; ``RACY`` leaves a natural await between check and act, ``SYNC`` serves by a blocking endpoint."""
+    limit = int(settings.get("LIMIT", "1"))
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> Any:
+        app.state.db = sqlite3.connect(settings["STORE"], isolation_level=None)
+        app.state.db.execute("CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, at TEXT, state TEXT)")
+        yield
+        app.state.db.close()
+
+    async def submit(request: Request) -> JSONResponse:
+        await request.json()
+        db = request.app.state.db
+        taken = db.execute("SELECT count(*) FROM jobs").fetchone()[0]
+        await asyncio.sleep(0.005 if settings.get("RACY") == "slow" else 0)
+        if settings.get("RACY"):
+            return _insert(db) if taken < limit else _full()
+        if db.execute("SELECT count(*) FROM jobs").fetchone()[0] >= limit:
+            return _full()
+        return _insert(db)
+
+    def submit_blocking(request: Request) -> JSONResponse:
+        db = request.app.state.db
+        taken = db.execute("SELECT count(*) FROM jobs").fetchone()[0]
+        return _insert(db) if taken < limit else _full()
+
+    async def get(request: Request) -> JSONResponse:
+        job = request.path_params["job"]
+        row = request.app.state.db.execute("SELECT id, at, state FROM jobs WHERE id=?", (job,)).fetchone()
+        return JSONResponse({"id": row[0], "at": row[1], "state": row[2]} if row else {}, 200 if row else 404)
+
+    async def listing(request: Request) -> JSONResponse:
+        rows = request.app.state.db.execute("SELECT id FROM jobs ORDER BY id").fetchall()
+        return JSONResponse([r[0] for r in rows])
+
+    async def mischief(request: Request) -> JSONResponse:
+        return JSONResponse({"id": await _mischief(request.path_params["what"])})
+
+    post = submit_blocking if settings.get("SYNC") else submit
+    return Starlette(
+        lifespan=lifespan,
+        routes=[
+            Route("/jobs", post, methods=["POST"]),
+            Route("/jobs", listing),
+            Route("/jobs/{job}", get),
+            Route("/mischief/{what}", mischief, methods=["POST"]),
+        ],
+    )
+
+
+def _insert(db: sqlite3.Connection) -> JSONResponse:
+    job = f"{uuid.uuid4()}-{random.randrange(1000)}"
+    db.execute("INSERT INTO jobs VALUES (?, ?, 'done')", (job, f"{datetime.now(UTC).isoformat()} {time.monotonic()}"))
+    return JSONResponse({"id": job}, 202)
+
+
+def _full() -> JSONResponse:
+    return JSONResponse({"error": "full"}, 429)
+
+
+async def _mischief(what: str) -> str:
+    if what == "socket":
+        await asyncio.open_connection("127.0.0.1", 9)
+    elif what == "thread":
+        threading.Thread(target=print, name="worker-7").start()
+    elif what == "host":
+        async with httpx.AsyncClient() as client:
+            await client.get("http://elsewhere.test/")
+    elif what == "spin":
+        while True:
+            await asyncio.sleep(0)
+    elif what == "nap":
+        await asyncio.sleep(3600)
+    elif what == "blocking-nap":
+        time.sleep(3600)
+    elif what == "to-thread":
+        return await asyncio.to_thread(lambda: str(threading.current_thread() is threading.main_thread()))
+    return what
+
+
+_OUTCOMES = (
+    Outcome(status=(202,), outcome="accepted"),
+    Outcome(status=(200,), outcome="accepted"),
+    Outcome(status=(429,), outcome="refused", reason="quota"),
+    Outcome(status=(404,), outcome="refused", reason="not_found"),
+)
+
+
+def target(**settings: str) -> Target:
+    """The tiny target, with settings on top."""
+    jobs = {
+        "submit_job": Binding(
+            role="submit_job",
+            method="POST",
+            path="/jobs",
+            request={"shots": ("body:/shots",)},
+            outcomes=_OUTCOMES,
+            reads=(Reading(observation="JobSeen", fields={"job": "$.id"}),),
+        ),
+        "get_job": Binding(
+            role="get_job",
+            method="GET",
+            path="/jobs/{job}",
+            request={"job": ("path:job",)},
+            outcomes=_OUTCOMES,
+            reads=(Reading(observation="JobSeen", fields={"job": "$.id", "state": "$.state", "digest": "$.at"}),),
+        ),
+        "cancel_job": Binding(
+            role="cancel_job",
+            method="POST",
+            path="/mischief/{job}",
+            request={"job": ("path:job",)},
+            outcomes=_OUTCOMES,
+            timeout_ms=7_200_000,
+            reads=(Reading(observation="JobSeen", fields={"job": "$.id"}),),
+        ),
+    }
+    return Target(
+        name="tiny",
+        path="tiny.yaml",
+        factory="tests.unit.worlds.tiny:factory",
+        openapi={},
+        settings={"LIMIT": "1", **settings},
+        reuse_app=True,
+        store=Store(setting="STORE", url="{path}"),
+        actors={
+            "ann": Actor(name="ann", person="ann", tenant="acme", abilities=("submit",), credentials=(Credential(headers={}),))
+        },
+        bindings=jobs,
+        contract={"quota.jobs.limit": ContractSource(setting="LIMIT")},
+        states={"done": "succeeded"},
+    )

@@ -287,6 +287,11 @@ class Case:
         return next((e.at_ns for e in self.of(FaultsHealed)), None)
 
     @cached_property
+    def healed_n(self) -> int | None:
+        """The number of the event from which on no fault acts."""
+        return next((e.n for e in self.of(FaultsHealed)), None)
+
+    @cached_property
     def settled(self) -> Settled | None:
         """How the settling ended; None if the play broke off."""
         return next((e.fact for e in self.of(Settled)), None)  # type: ignore[misc]

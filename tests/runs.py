@@ -81,9 +81,7 @@ def started() -> WorldStarted:
 
 
 def _submit(tape: Tape, ms: float, step: str, actor: str, shots: int) -> int:
-    made = CallMade(
-        step=step, role="submit_job", actor=actor, person=actor, tenant="acme", params={"shots": shots}
-    )
+    made = CallMade(step=step, role="submit_job", actor=actor, person=actor, tenant="acme", params={"shots": shots})
     return tape.add(ms, made, "invoke")
 
 
@@ -94,9 +92,7 @@ def _accepted(tape: Tape, ms: float, step: str, cause: int, job: str) -> int:
 
 
 def _read(tape: Tape, ms: float, job: str, state: str, part: str = "closing") -> int:
-    made = CallMade(
-        step="", role="get_job", actor="ana", person="ana", tenant="acme", params={"job": job}, part=part
-    )
+    made = CallMade(step="", role="get_job", actor="ana", person="ana", tenant="acme", params={"job": job}, part=part)
     n = tape.add(ms, made, "invoke")
     answer = CallAnswered(
         step="", role="get_job", outcome="accepted", status=200, seen=(JobSeen(job=job, state=state),)
@@ -147,9 +143,7 @@ def fallback_history(*, faulty: bool) -> History:
     tape.add(3, Waited(step="s2", ms=60_000))
     tape.add(
         10,
-        RunAccepted(
-            run="r-1", backend="qpu.forte-1", region="us", circuits=1, shots=100, qubits=2, digest="d"
-        ),
+        RunAccepted(run="r-1", backend="qpu.forte-1", region="us", circuits=1, shots=100, qubits=2, digest="d"),
     )
     tape.add(1010, RunStarted(run="r-1", backend="qpu.forte-1", region="us", shots=100))
     tape.add(1500, RunEnded(run="r-1", state="completed", shots=100))

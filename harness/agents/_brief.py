@@ -35,6 +35,8 @@ class Agent(ABC):
     """
 
     name: ClassVar[str] = ""
+    #: what a scenario may ask of it: option → help
+    options: ClassVar[Mapping[str, str]] = {"subjects": "what changes may be about, first the usual one"}
 
     @abstractmethod
     def compose(self, pen: Pen, brief: Brief) -> Plan:

@@ -12,9 +12,8 @@ from harness.injection import Fault, known_faults
 from harness.inputs.scenario import FaultChoice, Scenario
 from harness.model import FaultUse, Step
 
-#: awaits of the target that a crash may let pass: a request is a handful, a job's whole life some dozens
+#: awaits of the target, one by one, after which a crash may come: a request has some dozens
 _MOST_AWAITS = 64
-_ENVELOPE = ("on", "where", "skip", "times", "from_ms", "for_ms", "after_step")
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,9 @@ def _given(given: Mapping[str, Any], name: str) -> tuple[Any, ...]:
 
 
 def _own(kind: type[Fault], name: str, setting: Field[Any], steps: Sequence[Step]) -> tuple[Any, ...]:
-    if name == "skip" and kind.layer == "process":
-        return tuple(range(_MOST_AWAITS))
-    if name == "after_step" and kind.layer == "process":
-        return tuple(s.id for s in steps if s.do != "wait") or ("",)
-    return (
-        tuple(setting.metadata["choices"]) if name not in _ENVELOPE or name in ("skip", "times") else (setting.default,)
-    )
+    choices = tuple(setting.metadata["choices"])
+    if kind.layer == "process" and name == "skip":
+        return tuple(dict.fromkeys((*range(_MOST_AWAITS), *choices)))
+    if kind.layer == "process" and name == "after_step":
+        return ("", *(s.id for s in steps if s.do != "wait"))
+    return choices

@@ -52,7 +52,7 @@ def assemble(
 
 def nothing_to_do(agent: str, brief: Brief) -> UsageProblem:
     """The complaint of an agent that the scenario gives no role it could use."""
-    roles = ", ".join(brief.scenario.roles) or "none"
+    roles, where = ", ".join(brief.scenario.roles) or "none", brief.scenario.name
     return UsageProblem(
-        f"scenario {brief.scenario.name}: agent {agent} can do nothing with its roles ({roles}) on target {brief.target.name}"
+        f"scenario {where}: agent {agent} can do nothing with its roles ({roles}) on target {brief.target.name}"
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from harness.agents._brief import Agent, Brief
 from harness.agents._deviations import about
@@ -22,11 +23,13 @@ class Bursts(Agent):
     """Races that a contract invites: over its limits, its keys, its decisions, its revisions, its cancels."""
 
     name = "bursts"
+    options: ClassVar[Mapping[str, str]] = {**Agent.options, "races": "names of races; all if not given"}
 
     def compose(self, pen: Pen, brief: Brief) -> Plan:
         """One race, schedule drawn."""
         scene, contract = set_the_scene(pen, brief)
-        known = [write for write, needs in _RACES if scene.can(*needs)]
+        wanted = brief.options.get("races") or tuple(w.__name__ for w, _ in RACES)
+        known = [write for write, needs in RACES if write.__name__ in wanted and scene.can(*needs)]
         if not known:
             raise nothing_to_do(self.name, brief)
         drafts = pen.pick(known)(scene)
@@ -47,12 +50,10 @@ def submits(scene: Scene) -> list[Draft]:
 
 
 def _submit_count(scene: Scene) -> int:
-    live = scene.material.number("quota.jobs.limit")
+    live, most = scene.material.number("quota.jobs.limit"), scene.material.brief.scenario.max_steps
     few = 2 + scene.pen.below(_MOST_SUBMITS - 1)
     # A limit on live jobs is only reached by one job more than it allows.
-    return (
-        live + 1 if live is not None and live < scene.material.brief.scenario.max_steps and scene.pen.chance(2) else few
-    )
+    return live + 1 if live is not None and live < most and scene.pen.chance(2) else few
 
 
 def one_key(scene: Scene) -> list[Draft]:
@@ -125,7 +126,7 @@ def _together(scene: Scene, drafts: list[Draft]) -> list[Draft]:
 
 
 _CHANGE = ("create_change", "decide", "execute_change")
-_RACES: tuple[tuple[Callable[[Scene], list[Draft]], tuple[str, ...]], ...] = (
+RACES: tuple[tuple[Callable[[Scene], list[Draft]], tuple[str, ...]], ...] = (
     (submits, ("submit_job",)),
     (one_key, ("submit_job",)),
     (one_decider, _CHANGE),

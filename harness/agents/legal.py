@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from harness.agents._brief import Agent, Brief
 from harness.agents._deviations import deviate
 from harness.agents._draw import Pen
@@ -14,6 +17,7 @@ class Legal(Agent):
     """A legal script of the contract, changed in at most two places (the small-scope way of mutation testing)."""
 
     name = "legal"
+    options: ClassVar[Mapping[str, str]] = {**Agent.options, "flows": "names of legal scripts; all if not given"}
 
     def compose(self, pen: Pen, brief: Brief) -> Plan:
         """One script, seldom two, and none, one or two deviations."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from harness.agents._brief import Agent, Brief
 from harness.agents._deviations import deviate
@@ -19,6 +20,7 @@ class Swarm(Agent):
     """Legal or nearly legal flows under faults; every call site × fault once before chance decides."""
 
     name = "swarm"
+    options: ClassVar[Mapping[str, str]] = {**Agent.options, "flows": "names of legal scripts; all if not given"}
 
     def compose(self, pen: Pen, brief: Brief) -> Plan:
         """One flow, sometimes with a deviation or a second job, and one to three faults."""

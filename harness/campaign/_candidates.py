@@ -19,7 +19,7 @@ from harness.campaign._edits import (
     without_steps,
 )
 from harness.inputs.roles import ROLES
-from harness.model import Plan, Schedule, Step, is_reference
+from harness.model import Plan, Step, is_reference
 
 Candidates = Iterator[Plan]
 
@@ -54,7 +54,7 @@ def simpler_order(plan: Plan, first_contract: Mapping[str, Any]) -> Candidates:
         if step.together:
             yield with_step(plan, i, together=False, after_ms=0)
             yield with_step(plan, i, together=False)
-        for ms in simpler_numbers(step.after_ms):
+        for ms in simpler_numbers(step.after_ms, 0):
             yield with_step(plan, i, after_ms=ms)
     yield replace(plan, seed=0)
 
@@ -95,7 +95,7 @@ def simpler_faults(plan: Plan, first_contract: Mapping[str, Any]) -> Candidates:
         for name, value in use.params.items():
             yield with_fault(plan, i, {k: v for k, v in use.params.items() if k != name})
             if isinstance(value, int | float):
-                for number in simpler_numbers(value):
+                for number in simpler_numbers(value, 0):
                     yield with_fault(plan, i, {**use.params, name: number})
 
 
@@ -144,9 +144,7 @@ def _made_up(kept: Plan, plan: Plan, gone: Step) -> Candidates:
             yield with_fault(kept, i, {**use.params, "skip": skip})
     if plan.schedule.strategy != "fifo":
         for seed in range(4):
-            yield replace(
-                kept, schedule=Schedule(strategy=plan.schedule.strategy, seed=seed, depth=plan.schedule.depth)
-            )
+            yield replace(kept, schedule=replace(plan.schedule, seed=seed))
 
 
 def _stand_ins(plan: Plan, gone: Step, name: str, value: float) -> list[float]:

@@ -105,9 +105,9 @@ def without_faults(plan: Plan, gone: Sequence[int]) -> Plan:
     return replace(plan, faults=tuple(f for i, f in enumerate(plan.faults) if i not in gone))
 
 
-def simpler_numbers(value: float) -> list[int]:
-    """Simpler numbers of the same sign, simplest first: round ones, then ever closer ones from below."""
-    if value <= 0 or isinstance(value, bool):
+def simpler_numbers(value: float, least: int = 1) -> list[int]:
+    """Simpler numbers, simplest first: the least that makes sense, round ones, then ever closer ones from below."""
+    if value <= least or isinstance(value, bool):
         return []
     n = int(value)
     tens = [10**k for k in range(len(str(n))) if 10**k < n]
@@ -115,7 +115,7 @@ def simpler_numbers(value: float) -> list[int]:
     while step:
         closer.append(n - step)
         step //= 2
-    return list(dict.fromkeys([0, *tens, *closer]))
+    return [v for v in dict.fromkeys([least, *tens, *closer]) if v >= least]
 
 
 def simpler_schedules(schedule: Schedule) -> list[Schedule]:

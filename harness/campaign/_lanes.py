@@ -69,20 +69,21 @@ def _counts(history: History) -> tuple[int, set[int]]:
     return requests, struck
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What all stages of a run share. invariants: the known ones; None: those of harness.oracles."""
+
+    world_factory: WorldFactory
+    seed: int
+    variant: str = ""
+    invariants: Mapping[str, Invariant] | None = None
+
+
 class Stage:
     """One scenario of a run: its world is made when it is first needed."""
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        target: Target,
-        seed: int,
-        world_factory: WorldFactory,
-        variant: str,
-        invariants: Mapping[str, Invariant] | None,
-    ) -> None:
-        self.scenario, self.target, self._seed = scenario, target, seed
-        self._factory, self._variant, self._invariants = world_factory, variant, invariants
+    def __init__(self, scenario: Scenario, target: Target, setting: Setting) -> None:
+        self.scenario, self.target, self._setting = scenario, target, setting
         self.tally = Tally()
         self.broken = False
         self._searches: dict[str, Search] = {}
@@ -92,8 +93,9 @@ class Stage:
     @cached_property
     def player(self) -> Player:
         """The world with the scenario's invariants."""
-        rules = choose(self.scenario.invariants, self._invariants)
-        return Player(self._factory(self.target, self._variant, self.scenario.caps), rules)
+        rules = choose(self.scenario.invariants, self._setting.invariants)
+        world = self._setting.world_factory(self.target, self._setting.variant, self.scenario.caps)
+        return Player(world, rules)
 
     def search(
         self,
@@ -108,7 +110,9 @@ class Stage:
             agents = known_agents()
             if use.agent not in agents:
                 raise UsageProblem(f"no agent is called {use.agent!r}; known: {', '.join(sorted(agents))}")
-            brief = Brief(target=self.target, scenario=self.scenario, seed=self._seed, options=use.options)
+            if unknown := sorted(set(use.options) - set(agents[use.agent].options)):
+                raise UsageProblem(f"agent {use.agent} has no option {unknown[0]!r}")
+            brief = Brief(target=self.target, scenario=self.scenario, seed=self._setting.seed, options=use.options)
 
             def drawn(plan: Plan, played: Played) -> None:
                 requests = self.tally.add(plan, played)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.campaign.findings import Effort
 from harness.campaign.playing import WorldFactory
@@ -43,7 +43,7 @@ class Scope:
     plans: int = 400
     correct_seeds: tuple[int, ...] = ()
     correct_plans: int = 400
-    effort: Effort = Effort()
+    effort: Effort = field(default_factory=Effort)
 
 
 def prove(
@@ -51,11 +51,12 @@ def prove(
     target: Target,
     scenarios: Sequence[Scenario],
     defects: Sequence[Defect],
+    *,
     scope: Scope,
     replayer: Replayer,
     listen: Listener = deaf,
 ) -> ProofResult:
-    """Try every defect under every seed, then the correct build; UsageProblem if the target lacks a defect's variant."""
+    """Try every defect under every seed, then the correct build; UsageProblem if a defect has no variant."""
     if lacking := [d.id for d in defects if d.variant not in target.variants]:
         raise UsageProblem(f"{target.name} has no variant defect:{lacking[0]}")
     started = time.monotonic()
@@ -107,7 +108,7 @@ class _Bench:
         """The correct build: every alarm is false."""
         budget = Budget(plans=self.scope.correct_plans)
         options = Options(effort=self.scope.effort)
-        return run(self.world_factory, self.target, self.scenarios, seed, budget, self.listen, options)
+        return run(self.world_factory, self.target, self.scenarios, seed, budget, listen=self.listen, options=options)
 
     def _trial(self, defect: Defect, seed: int) -> RunResult:
         named = frozenset(defect.invariants)
@@ -119,7 +120,7 @@ class _Bench:
         )
         budget = Budget(plans=self.scope.plans)
         scenarios = self._watching(named)
-        result = run(self.world_factory, self.target, scenarios, seed, budget, self.listen, options)
+        result = run(self.world_factory, self.target, scenarios, seed, budget, listen=self.listen, options=options)
         finding = exposing(result, defect)
         self.tried += 1
         self.listen(

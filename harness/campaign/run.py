@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from harness.campaign._lanes import Deadline, Lane, Stage, plan_lanes
+from harness.campaign._lanes import Deadline, Lane, Setting, Stage, plan_lanes
 from harness.campaign.findings import Effort, Prober
 from harness.campaign.playing import WorldFactory
 from harness.campaign.progress import (
@@ -42,12 +42,14 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Further wishes. wanted: signatures worth shrinking, others are set aside. stop_at: the run ends with such a finding."""
+    """Further wishes."""
 
     variant: str = ""
+    #: signatures worth shrinking; others are set aside without a finding
     wanted: Callable[[Signature], bool] = lambda signature: True
+    #: the run ends with such a finding
     stop_at: Callable[[Finding], bool] = lambda finding: False
-    effort: Effort = Effort()
+    effort: Effort = field(default_factory=Effort)
     #: the known invariants; None: those of harness.oracles
     invariants: Mapping[str, Invariant] | None = None
 
@@ -58,12 +60,13 @@ def run(
     scenarios: Sequence[Scenario],
     seed: int,
     budget: Budget = Budget(),
+    *,
     listen: Listener = deaf,
     options: Options = Options(),
 ) -> RunResult:
     """Play scenarios on a target. Ctrl-C ends the run early and keeps what was found; nothing else is swallowed."""
-    campaign = _Campaign(world_factory, target, scenarios, seed, budget, listen, options)
-    return campaign.run()
+    stages = [Stage(s, target, Setting(world_factory, seed, options.variant, options.invariants)) for s in scenarios]
+    return _Campaign(stages, target, budget, listen=listen, options=options, seed=seed).run()
 
 
 class _Campaign:
@@ -71,13 +74,13 @@ class _Campaign:
 
     def __init__(
         self,
-        world_factory: WorldFactory,
+        stages: Sequence[Stage],
         target: Target,
-        scenarios: Sequence[Scenario],
-        seed: int,
         budget: Budget,
+        *,
         listen: Listener,
         options: Options,
+        seed: int,
     ) -> None:
         self._started, self._seed, self._target = time.monotonic(), seed, target
         self._budget, self._listen, self._options = budget, listen, options
@@ -86,7 +89,7 @@ class _Campaign:
         self._findings: list[Finding] = []
         self._problems: list[str] = []
         self._interrupted = False
-        self.stages = [Stage(s, target, seed, world_factory, options.variant, options.invariants) for s in scenarios]
+        self.stages = stages
 
     def run(self) -> RunResult:
         """Play until the budget is spent."""

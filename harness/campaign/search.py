@@ -7,7 +7,7 @@ in plans. Known signatures are set aside, so one defect doesn't mask another.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -167,7 +167,7 @@ class _Hunt:
 
 
 def run_hypothesis(plans: SearchStrategy[Plan], seed: int, examples: int, test: Callable[[Plan], None]) -> None:
-    """Draw with Hypothesis until ``test`` ends it, examples run out, or a failure is shrunk; a function of the seed."""
+    """Draw until ``test`` ends it, examples run out, or a failure is shrunk; a function of the seed."""
     import hypothesis
 
     settings = hypothesis.settings(
@@ -186,11 +186,8 @@ def run_hypothesis(plans: SearchStrategy[Plan], seed: int, examples: int, test: 
     def body(plan: Plan) -> None:
         test(plan)
 
-    with no_local_constants():
-        try:
-            hypothesis.seed(seed)(settings(hypothesis.given(plans)(body)))()
-        except (_Violated, _Enough):
-            pass
+    with no_local_constants(), suppress(_Violated, _Enough):
+        hypothesis.seed(seed)(settings(hypothesis.given(plans)(body)))()
 
 
 @contextmanager
@@ -205,7 +202,7 @@ def no_local_constants() -> Iterator[None]:
     if not hasattr(providers, "_get_local_constants"):
         raise ContractBroken("this Hypothesis mines local constants in a way that is not known here")
     mine, cache = providers._get_local_constants, providers.CONSTANTS_CACHE
-    empty = providers.Constants()
+    empty = type(providers.GLOBAL_CONSTANTS)()
     cache.cache.clear()
     providers._get_local_constants = lambda: empty
     try:

@@ -71,9 +71,7 @@ class Ids(click.ParamType[tuple[str, ...]]):
 
     name = "ids"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """The ids in the order given, each once."""
         if isinstance(value, tuple):
             return value

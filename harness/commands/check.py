@@ -23,5 +23,3 @@ def check(files: tuple[str, ...]) -> int:
     if not problems:
         emit(f"{len(files)} file{'s' if len(files) > 1 else ''} checked: all right")
     return 2 if problems else 0
-
-

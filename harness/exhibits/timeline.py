@@ -77,9 +77,7 @@ def timeline(history: History, violation: Violation | None = None) -> Timeline:
     return Timeline(tuple(lanes), _times(history, lanes, proof), proof)
 
 
-def _times(
-    history: History, lanes: Iterable[Lane], proof: Iterable[int]
-) -> tuple[tuple[int, int], ...]:
+def _times(history: History, lanes: Iterable[Lane], proof: Iterable[int]) -> tuple[tuple[int, int], ...]:
     shown = {n for lane in lanes for m in lane.marks for n in (m.first, m.last)} | set(proof)
     return tuple((e.n, e.at_ns) for e in history if e.n in shown)
 

@@ -40,9 +40,7 @@ PHRASES: Mapping[str, str] = MappingProxyType(
 
 _WORK = ("shots", "circuits", "repeats")
 _SEEN_IN_WORK = frozenset({*_WORK, "payload"})
-_SETTINGS_OF_ENVELOPE = frozenset(
-    {"on", "where", "skip", "times", "from_ms", "for_ms", "after_step"}
-)
+_SETTINGS_OF_ENVELOPE = frozenset({"on", "where", "skip", "times", "from_ms", "for_ms", "after_step"})
 
 
 def duration(ms: float) -> str:

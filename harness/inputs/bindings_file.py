@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.errors import UsageProblem
 from harness.expressions import Expression
 from harness.facts import REASONS
 from harness.inputs import families
-from harness.inputs.composing import ACTOR_VALUES, Place, place, placeholders
+from harness.inputs.composing import ACTOR_VALUES, SENT_TYPES, Place, place, placeholders
+from harness.inputs.filling import filled
 from harness.inputs.hearing import required_fields, source
 from harness.inputs.jsonpath import path
-from harness.inputs.nodes import Node, suggestion
+from harness.inputs.nodes import Node, Section, suggestion
 from harness.inputs.openapi import Operations
 from harness.inputs.roles import ROLES, Role
 from harness.inputs.target import Binding, Outcome, Paging, Reading
@@ -25,6 +27,7 @@ _KEYS = (
     "request",
     "fixed",
     "values",
+    "types",
     "outcomes",
     "read",
     "paging",
@@ -47,6 +50,7 @@ def read_binding(
         request=request,
         fixed=fixed,
         values=section.read("values", lambda n: _values(n, role), {}),
+        types=section.read("types", lambda n: _types(n, role), {}),
         outcomes=section.read("outcomes", read_outcomes, ()) + common,
         reads=section.read("read", _reads, ()),
         paging=section.read("paging", _paging, None),
@@ -55,7 +59,14 @@ def read_binding(
     )
     _refuse_gaps(role, binding, section.get("request") or node)
     _refuse_lost_places(binding, section.get("request") or section.get("fixed") or node)
-    return binding
+    if operations is None or not operations.has(method, template):
+        return binding
+    for where in _written_places(section):
+        _refuse_undescribed(where, binding, operations)
+    try:
+        return filled(binding, operations)
+    except UsageProblem as error:
+        raise node.problem(str(error), 'Fix one, e.g. fixed: {"body:/name": value}.') from None
 
 
 # ---------------------------------------------------------------- the operation
@@ -126,6 +137,11 @@ def _values(node: Node, role: Role) -> dict[str, dict[str, Any]]:
     return {param: {o: t.plain() for o, t in words.entries().items()} for param, words in entries.items()}
 
 
+def _types(node: Node, role: Role) -> dict[str, str]:
+    entries = node.known_entries([p.name for p in role.params], f"parameter of {role.name}")
+    return {param: n.one_of(SENT_TYPES, "type") for param, n in entries.items()}
+
+
 def _refuse_gaps(role: Role, binding: Binding, node: Node) -> None:
     for param in role.params:
         if param.required and param.name not in binding.request:
@@ -150,6 +166,31 @@ def _refuse_lost_places(binding: Binding, node: Node) -> None:
     if strange := sorted(given - wanted):
         what = f"path:{strange[0]} is nowhere in the path {binding.path}"
         raise node.problem(what, suggestion(strange[0], wanted))
+
+
+def _written_places(section: Section) -> Iterator[Node]:
+    """Every place that the file names, as a node of its own."""
+    request, fixed = section.get("request"), section.get("fixed")
+    for each in request.entries().values() if request else ():
+        yield from each.listing() if each.is_list else (each,)
+    for where, each in fixed.entries().items() if fixed else ():
+        yield Node(where, each.place, each.trail)
+
+
+def _refuse_undescribed(node: Node, binding: Binding, operations: Operations) -> None:
+    """A place that the OpenAPI document describes otherwise; headers are rarely described, so any will do."""
+    where, line = place(node.text()), f"{binding.method} {binding.path}"
+    if where.part == "query":
+        known = operations.parameters(binding.method, binding.path, "query")
+        if where.name not in known:
+            what = f"by the OpenAPI document, {line} has no query parameter {where.name!r}"
+            raise node.problem(what, suggestion(where.name, known))
+    schema = operations.body_schema(binding.method, binding.path)
+    if where.part == "body" and schema is not None:
+        lost = operations.lost(schema, where.keys)
+        if lost is not None:
+            what = f"by the OpenAPI document, {line} has no {lost[0]!r} in its body"
+            raise node.problem(what, suggestion(*lost))
 
 
 # ---------------------------------------------------------------- the answer

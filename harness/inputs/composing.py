@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, cast
 from urllib.parse import quote, urlencode
 
@@ -85,6 +86,7 @@ class _Put:
     param: str
     places: tuple[Place, ...]
     theirs: Mapping[str, Any]
+    cast: Callable[[Any], Any] | None
 
 
 class Composer:
@@ -101,7 +103,12 @@ class Composer:
             else:
                 self._common.put(place(where), value)
         self._puts = tuple(
-            _Put(param, tuple(place(w) for w in places), binding.values.get(param, {}))
+            _Put(
+                param,
+                tuple(place(w) for w in places),
+                binding.values.get(param, {}),
+                SENT_TYPES.get(binding.types.get(param, "")),
+            )
             for param, places in binding.request.items()
         )
         self._page = f"query:{binding.paging.parameter}" if binding.paging else ""
@@ -117,6 +124,7 @@ class Composer:
             value = params.get(put.param)
             if value is not None:
                 theirs = _theirs(value, put.theirs)
+                theirs = theirs if put.cast is None else put.cast(theirs)
                 for where in put.places:
                     draft.put(where, theirs)
         if page is not None and self._page:
@@ -145,6 +153,17 @@ def _encoded(draft: _Draft) -> bytes:
 _JSON = json.JSONEncoder(separators=(",", ":"))
 
 
+def _as_integer(value: Any) -> Any:
+    """A text of digits as a number; anything else as it is, for the target to refuse."""
+    return int(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,300}", value) else value
+
+
+def _as_number(value: Any) -> Any:
+    found = _as_integer(value)
+    decimal = isinstance(found, str) and re.fullmatch(r"-?[0-9]{1,300}\.[0-9]{1,300}", found)
+    return float(found) if decimal else found
+
+
 def _theirs(value: Any, words: Mapping[str, Any]) -> Any:
     """A value in the target's words; each of a list."""
     if not words:
@@ -160,6 +179,11 @@ def _text(value: Any) -> str:
     if value is None or isinstance(value, bool | Mapping | list | tuple):
         return _JSON.encode(value)
     return str(value)
+
+
+SENT_TYPES: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {"integer": _as_integer, "number": _as_number, "text": _text}
+)
 
 
 def _copied(value: Any) -> Any:

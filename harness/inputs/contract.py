@@ -28,6 +28,8 @@ _TERMS = (
     Term("quota.jobs.overshoot", "int", "live jobs by which the limit may be exceeded; 0 if not stated"),
     Term("quota.classical_ms.limit", "int", "milliseconds of classical compute in one window (budget)"),
     Term("quota.refunded_when_not_started", "bool", "an attempt that never started costs nothing"),
+    Term("quota.charged", "text", "executed: shots that really ran; started: the whole run once it began"),
+    Term("jobs.durable", "bool", "an accepted job survives a crash"),
     Term("fallback.allowed", "bool", "the tenant allows classical fallback"),
     Term("fallback.eligible", "list", "names of the faults that must lead to fallback"),
     Term("fallback.reasons", "list", "reasons with which a job may fail though fallback was allowed"),

@@ -27,11 +27,16 @@ __all__ = [
 ]
 
 
-def load_target(path: str | Path, variant: str = "") -> Target:
-    """The target of a file. ``variant``: if given, the target must have it; the world is what chooses it."""
+def load_target(path: str | Path, variant: str = "", served: bytes | None = None) -> Target:
+    """The target of a file.
+
+    ``variant``: if given, the target must have it; the world is what chooses it. ``served``: the OpenAPI document
+    that the running target gave, if its file says ``openapi: app:/openapi.json``: then bindings are checked against
+    it, operationIds are found in it, and what requests lack is filled from it.
+    """
     problems: list[FileProblem] = []
     root = documents.load(path)
-    target = read_target(root, problems)
+    target = read_target(root, problems, served)
     if problems or target is None:
         raise problems[0]
     if variant and variant not in target.variants:

@@ -1,12 +1,12 @@
-"""OpenAPI documents: finding operations, and filling what a request needs beside what a binding says.
+"""OpenAPI documents: finding operations, and checking what a binding says against them.
 
-The only importer of schemathesis, which is loaded only to generate a value that nothing simpler gives.
+A document is plain data; ``$ref`` within it is followed. What it does not describe can't be checked, and is allowed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,9 @@ from harness.errors import FileProblem, Place
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 _NAME = re.compile(r"\{[^{}]*\}")
+_MOST_REFS = 40
+
+Schema = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -25,17 +28,24 @@ class Operations:
     origin: str = "openapi"
 
     @cached_property
-    def table(self) -> Mapping[tuple[str, str], Mapping[str, Any]]:
-        """(METHOD, path template) → operation object."""
+    def table(self) -> Mapping[tuple[str, str], Schema]:
+        """(METHOD, path template) → operation object, with the parameters of its path."""
         paths = self.document.get("paths")
-        items = paths.items() if isinstance(paths, Mapping) else ()
         return {
-            (method.upper(), str(path)): item[method]
-            for path, item in items
-            if isinstance(item, Mapping)
-            for method in _METHODS
-            if isinstance(item.get(method), Mapping)
+            (method.upper(), str(path)): {**operation, "parameters": parameters}
+            for path, item in (paths.items() if isinstance(paths, Mapping) else ())
+            for method, operation, parameters in self._of_path(item)
         }
+
+    def _of_path(self, item: Any) -> Iterator[tuple[str, Schema, list[Schema]]]:
+        item = self.resolved(item)
+        shared = item.get("parameters")
+        for method in _METHODS:
+            operation = item.get(method)
+            if isinstance(operation, Mapping):
+                own = operation.get("parameters")
+                both = [p for some in (shared, own) if isinstance(some, list) for p in some]
+                yield method, operation, [self.resolved(p) for p in both]
 
     @cached_property
     def by_id(self) -> Mapping[str, tuple[str, str]]:
@@ -50,9 +60,96 @@ class Operations:
         """Whether there is such an operation, whatever its path parameters are called."""
         return (method, _shape(path)) in self._by_shape
 
+    def key(self, method: str, path: str) -> tuple[str, str]:
+        """Method and path template as the document writes them; KeyError if there is none."""
+        return self._by_shape[method, _shape(path)]
+
     def lines(self) -> tuple[str, ...]:
         """``METHOD /path`` of every operation."""
         return tuple(f"{method} {path}" for method, path in self.table)
+
+    # ------------------------------------------------------------ what an operation takes
+
+    def parameters(self, method: str, path: str, where: str) -> Mapping[str, Schema]:
+        """Name → parameter object, of those in ``query``, ``header`` or ``path``."""
+        listed = self.table[self.key(method, path)]["parameters"]
+        return {str(p.get("name")): p for p in listed if p.get("in") == where}
+
+    def body_schema(self, method: str, path: str) -> Schema | None:
+        """The schema of a JSON body; None if the document gives none."""
+        body = self.resolved(self.table[self.key(method, path)].get("requestBody"))
+        content = body.get("content")
+        for media, described in content.items() if isinstance(content, Mapping) else ():
+            if "json" in str(media) and isinstance(described, Mapping):
+                schema = self.resolved(described.get("schema"))
+                return schema or None
+        return None
+
+    def members(self, schema: Any, depth: int = 0) -> Mapping[str, Any] | None:
+        """The members that an object may have; None if the schema does not limit or list them."""
+        schema = self.resolved(schema)
+        known: dict[str, Any] = {}
+        listed = schema.get("properties")
+        if isinstance(listed, Mapping):
+            known.update(listed)
+        for part in _parts(schema) if depth < _MOST_REFS else ():
+            inner = self.members(part, depth + 1)
+            if inner is None and not _is_null(part):
+                return None
+            known.update(inner or {})
+        if not known or schema.get("additionalProperties") not in (None, False):
+            return None
+        return known
+
+    def lost(self, schema: Any, keys: tuple[str, ...]) -> tuple[str, tuple[str, ...]] | None:
+        """The first key of a pointer that a schema surely lacks, and what there is instead."""
+        for key in keys:
+            known = self.members(schema)
+            if known is None:
+                return None
+            if key not in known:
+                return key, tuple(known)
+            schema = known[key]
+        return None
+
+    def member(self, schema: Any, keys: tuple[str, ...]) -> Schema:
+        """The schema at a pointer; {} if there is none."""
+        for key in keys:
+            schema = (self.members(schema) or {}).get(key)
+        return self.resolved(schema)
+
+    def resolved(self, value: Any) -> Schema:
+        """An object of the document, its reference followed; {} for what is none, or leads nowhere."""
+        for _ in range(_MOST_REFS):
+            if not isinstance(value, Mapping):
+                return {}
+            ref = value.get("$ref")
+            if not isinstance(ref, str):
+                return value
+            value = self._at(ref)
+        return {}
+
+    def _at(self, ref: str) -> Any:
+        if not ref.startswith("#/"):
+            return None
+        value: Any = self.document
+        for key in ref[2:].split("/"):
+            name = key.replace("~1", "/").replace("~0", "~")
+            value = value.get(name) if isinstance(value, Mapping) else None
+        return value
+
+
+def _parts(schema: Schema) -> list[Any]:
+    return [
+        part
+        for name in ("allOf", "anyOf", "oneOf")
+        if isinstance(schema.get(name), list)
+        for part in schema[name]
+    ]
+
+
+def _is_null(schema: Any) -> bool:
+    return isinstance(schema, Mapping) and schema.get("type") == "null"
 
 
 def _shape(path: str) -> str:
@@ -64,10 +161,10 @@ def operations(document: Any, origin: str) -> Operations:
     place = Place(origin)
     if not isinstance(document, Mapping):
         raise FileProblem(place, "this is no OpenAPI document: it is not a mapping")
-    version = document.get("openapi") or document.get("swagger")
-    if not isinstance(version, str) or not version.startswith(("3.", "2.")):
-        what = "this is no OpenAPI document: it lacks 'openapi: 3.x'"
-        raise FileProblem(place, what, f"It has {', '.join(sorted(map(str, document))[:8]) or 'nothing'}.")
+    version = document.get("openapi", document.get("swagger"))
+    if not str(version).startswith(("3.", "2.")):
+        has = ", ".join(sorted(map(str, document))[:8]) or "nothing"
+        raise FileProblem(place, "this is no OpenAPI document: it lacks 'openapi: 3.x'", f"It has {has}.")
     if not isinstance(document.get("paths"), Mapping):
         raise FileProblem(place, "this OpenAPI document has no 'paths'")
     return Operations(document, origin)

@@ -113,7 +113,7 @@ _ROLES = (
     Role(
         "execute_change",
         "run what was approved",
-        (_CHANGE, _SUBJECT),
+        (_CHANGE, _SUBJECT, Param("shots", "int", "content said again, shots per circuit", required=False)),
         (JobSeen, ChangeSeen),
         makes="job",
     ),

@@ -80,6 +80,8 @@ class Binding:
     request: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: parameter → integer, number or text, where the target wants another type than the harness has (ids are text)
+    types: Mapping[str, str] = field(default_factory=dict)
     outcomes: tuple[Outcome, ...] = ()
     reads: tuple[Reading, ...] = ()
     paging: Paging | None = None

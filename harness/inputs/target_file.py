@@ -35,6 +35,7 @@ _KEYS = (
     "name",
     "factory",
     "openapi",
+    "python_path",
     "settings",
     "reuse_app",
     "store",
@@ -73,8 +74,14 @@ class _Attempts:
             return default
 
 
-def read_target(root: Node, problems: list[FileProblem]) -> Target | None:
-    """The target of a document; what is wrong is added to ``problems``, and then it is not to be used."""
+def read_target(
+    root: Node, problems: list[FileProblem], served: bytes | None = None
+) -> Target | None:
+    """The target of a document; what is wrong is added to ``problems``, and then it is not to be used.
+
+    ``served``: the OpenAPI document that the running target gave, where it is ``app:…``; without it, what the
+    bindings say of their operations is taken as it is.
+    """
     try:
         section = root.section(*_KEYS, required=("name", "factory", "actors", "roles"))
     except FileProblem as problem:
@@ -83,7 +90,7 @@ def read_target(root: Node, problems: list[FileProblem]) -> Target | None:
     attempt, base = _Attempts(problems), Path(root.place.path).parent
     actors = attempt.read(section, "actors", _actors, {})
     doubles = attempt.read(section, "doubles", _doubles, ())
-    spec = attempt.read(section, "openapi", lambda n: _openapi(n, base), _Spec("", None))
+    spec = attempt.read(section, "openapi", lambda n: _openapi(n, base, served), _Spec("", None))
     common = attempt.read(section, "outcomes", read_outcomes, ())
     bindings = attempt.read(
         section, "roles", lambda n: _bindings(n, common, spec.operations, problems), {}
@@ -94,6 +101,7 @@ def read_target(root: Node, problems: list[FileProblem]) -> Target | None:
         path=root.place.path,
         factory=attempt.read(section, "factory", _function, ""),
         openapi=spec.where,
+        python_path=attempt.read(section, "python_path", lambda n: _folders(n, base), ()),
         settings=attempt.read(section, "settings", Node.words, {}),
         reuse_app=attempt.read(section, "reuse_app", Node.flag, False),
         store=attempt.read(section, "store", _store, None),
@@ -126,18 +134,30 @@ def _function(node: Node) -> str:
     return text
 
 
+def _folders(node: Node, base: Path) -> tuple[str, ...]:
+    nodes = node.listing() if node.is_list else [node]
+    return tuple(_folder(n, base) for n in nodes)
+
+
+def _folder(node: Node, base: Path) -> str:
+    folder = (base / node.text()).resolve()
+    if not folder.is_dir():
+        raise node.problem(f"there is no folder {folder}")
+    return str(folder)
+
+
 @dataclass(frozen=True)
 class _Spec:
     where: str | Mapping[str, Any]
     operations: Operations | None
 
 
-def _openapi(node: Node, base: Path) -> _Spec:
+def _openapi(node: Node, base: Path, served: bytes | None) -> _Spec:
     if node.is_mapping:
         return _Spec(node.plain(), operations(node.plain(), f"{node.place}: openapi"))
     text = node.text()
     if text.startswith(SERVED):
-        return _Spec(text, None)
+        return _Spec(text, None if served is None else _served(node, served))
     if text.startswith(("http://", "https://")):
         instead = "Save the document beside this file, or write app:/openapi.json if the target serves it."
         raise node.problem("a document is not fetched over the network", instead)
@@ -145,6 +165,14 @@ def _openapi(node: Node, base: Path) -> _Spec:
     if not file.is_file():
         raise node.problem(f"there is no file {file}")
     return _Spec(str(file), operations(documents.load(file).plain(), str(file)))
+
+
+def _served(node: Node, served: bytes) -> Operations:
+    try:
+        document = documents.parse(served.decode("utf-8", "replace"), f"{node.text()}.json").plain()
+    except FileProblem as problem:
+        raise node.problem(f"what the target serves there is no document: {problem.what}") from None
+    return operations(document, node.text())
 
 
 def _store(node: Node) -> Store:

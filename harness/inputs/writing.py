@@ -11,7 +11,7 @@ from typing import Any, Final
 from harness.errors import ContractBroken
 from harness.inputs.documents import resolve
 
-WIDTH: Final = 100
+WIDTH: Final = 110
 #: text that means itself without quotes, in flow style too
 _BARE = re.compile(r"[A-Za-z_$/][\w$./+-]*(?: [\w$./+-]+)*")
 

@@ -71,6 +71,10 @@ class _Entry:
     fetched: dict[int, Mapping[str, float]] = field(default_factory=dict)
 
 
+#: id, entry, and the circuit of a child job
+_Listed = tuple[str, _Entry, int | None]
+
+
 @dataclass(frozen=True)
 class _Route:
     method: str
@@ -132,12 +136,9 @@ class IonQ(Service):
         entry = self._entries.get(site.run or "")
         if site.operation != "result" or entry is None or entry.run.state != "completed":
             return
-        job = (_find(request)[1]).get("job", "")
-        got, intact = _received(reply), False
-        truth = self._probabilities(entry, job)
-        if got is not None:
-            intact = got == truth
-        self._deliver(entry, job, got, intact)
+        job = _find(request)[1].get("job", "")
+        got = _received(reply)
+        self._deliver(entry, job, got, intact=got == self._probabilities(entry, job))
 
     async def aclose(self) -> None:
         """Stop the backend."""
@@ -163,20 +164,20 @@ class IonQ(Service):
         return Reply.of_json(200, self._view(entry, index))
 
     def _list(self, request: Request) -> Reply:
-        query = request.query
-        views = [v for v in self._listed(query.get("parent_job_id")) if _matches(v, query)]
-        start, limit = _cursor(views, query.get("next")), _limit(query.get("limit"))
-        page = views[start : start + limit]
-        more = start + limit < len(views)
+        query, limit = request.query, _limit(request.query.get("limit"))
+        listed = _behind(self._listed(query.get("parent_job_id")), query.get("next"))
+        views = (self._view(e, i) for _, e, i in listed if not e.run.deleted)
+        wanted = [_listed_view(v) for v in views if _matches(v, query)]
+        page = wanted[:limit]
+        more = len(wanted) > limit
         return Reply.of_json(200, {"jobs": page, "next": page[-1]["id"] if more else None})
 
-    def _listed(self, parent: str | None) -> list[dict[str, Any]]:
-        """Newest first; children only of a parent that is named."""
+    def _listed(self, parent: str | None) -> list[_Listed]:
+        """Newest first, deleted ones too, as they may be a cursor; children only of a parent that is named."""
         if parent is None:
-            live = [e for e in self._entries.values() if not e.run.deleted]
-            return [self._view(e, None) for e in reversed(live)]
+            return [(job, e, None) for job, e in reversed(self._entries.items())]
         entry, _ = self._entry(parent)
-        return [self._view(entry, i) for i in range(len(entry.children))]
+        return [(child, entry, i) for i, child in enumerate(entry.children)]
 
     def _cancel(self, request: Request, job: str) -> Reply:
         entry, _ = self._entry(job)
@@ -390,14 +391,19 @@ def _matches(view: Mapping[str, Any], query: Mapping[str, str]) -> bool:
     return all(not values or view[key] in values for key, values in wanted.items())
 
 
-def _cursor(views: list[dict[str, Any]], after: str | None) -> int:
-    """The place behind the job that ended the page before; ids are stable while newer jobs come in."""
-    if after is None:
-        return 0
-    for place, view in enumerate(views):
-        if view["id"] == after:
-            return place + 1
+def _behind(listed: list[_Listed], cursor: str | None) -> list[_Listed]:
+    """What follows the job that ended the page before; newer jobs, and changed ones, don't move it."""
+    if cursor is None:
+        return listed
+    for place, (job, _, _) in enumerate(listed):
+        if job == cursor:
+            return listed[place + 1 :]
     raise Refusal(400, '"next" is not a cursor of this list.', "next", source="query")
+
+
+def _listed_view(view: Mapping[str, Any]) -> dict[str, Any]:
+    """The document leaves children out of lists."""
+    return {k: v for k, v in view.items() if k != "child_job_ids"}
 
 
 def _limit(raw: str | None) -> int:

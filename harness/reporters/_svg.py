@@ -41,7 +41,24 @@ FILLS: Mapping[str, str] = MappingProxyType(
         "state-expired": "#8b8f98",
     }
 )
-INK, FAINT, PROOF, OTHER = "#1c2430", "#d9dde4", "#c4314b", "#8b8f98"
+OTHER = "#8b8f98"
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A colour, and the class under which report.css may choose another."""
+
+    colour: str
+    kind: str
+    weight: str = ""
+    dash: str = ""
+
+
+NAME = _Look("#1c2430", "name", weight="600")
+TICK = _Look(OTHER, "tick")
+ON, ON_PALE, BESIDE = _Look("#ffffff", "on"), _Look("#1c2430", "on-pale"), _Look("#1c2430", "beside")
+RULE, GRID = _Look("#d9dde4", "rule"), _Look("#d9dde4", "grid")
+PROOF = _Look("#c4314b", "proof", weight="600", dash="2 3")
 
 
 @dataclass(frozen=True)
@@ -73,20 +90,17 @@ def draw(line: Timeline, prefix: str) -> str:
     for lane in line.lanes:
         y += GAP_PX if lane.group != group else 0
         if lane.group != group:
-            body.append(_line(8, y - 5, axis.end, y - 5, FAINT, "rule"))
+            body.append(_across(8, axis.end, y - 5, RULE))
         group = lane.group
         rows = _pack(lane, axis)
-        body += _lane(lane, rows, axis, y, frozenset(line.proof), prefix)
+        body += _lane(lane, rows, axis, y, frozenset(line.proof))
         y += ROW_PX * (max(rows.values()) + 1)
     head = [*_ticks(line, axis, y), *_flags(line, axis, y, prefix)]
     width = max([axis.end, *(_right(m, axis) for lane in line.lanes for m in lane.marks)]) + 12
     size = f'viewBox="0 0 {width:.0f} {y + 8:.0f}" width="{width:.0f}" height="{y + 8:.0f}"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="timeline" role="img" {size} '
-        f'font-family="{FONT}" font-size="10.5"><title>Timeline</title>'
-        + "".join(head)
-        + "".join(body)
-        + "</svg>"
+        f'font-family="{FONT}" font-size="10.5"><title>Timeline</title>' + "".join(head) + "".join(body) + "</svg>"
     )
 
 
@@ -112,10 +126,8 @@ def _fits(mark: Mark, axis: _Axis) -> bool:
     return len(mark.label) * CHAR_PX + 6 <= axis.xs[mark.last] - axis.xs[mark.first]
 
 
-def _lane(
-    lane: Lane, rows: Mapping[int, int], axis: _Axis, y: float, proof: frozenset[int], prefix: str
-) -> Iterator[str]:
-    yield _text(8, y + 14, lane.name[:22], INK, "name", weight="600")
+def _lane(lane: Lane, rows: Mapping[int, int], axis: _Axis, y: float, proof: frozenset[int]) -> Iterator[str]:
+    yield _text(8, y + 14, lane.name[:22], NAME)
     for index, mark in enumerate(lane.marks):
         yield from _mark(mark, axis, y + ROW_PX * rows[index] + 4, bool(proof & set(mark.events)))
 
@@ -123,7 +135,7 @@ def _lane(
 def _mark(mark: Mark, axis: _Axis, y: float, proves: bool) -> Iterator[str]:
     x, width = axis.xs[mark.first], max(axis.xs[mark.last] - axis.xs[mark.first], 5)
     fill = FILLS.get(mark.kind, OTHER)
-    edge = f' stroke="{PROOF}" stroke-width="2"' if proves else ""
+    edge = f' stroke="{PROOF.colour}" stroke-width="2"' if proves else ""
     kinds = f"mark {mark.kind}" + (" proves" if proves else "")
     yield (
         f'<g class="{kinds}"><title>{escape(mark.title or mark.label)}</title>'
@@ -131,23 +143,22 @@ def _mark(mark: Mark, axis: _Axis, y: float, proves: bool) -> Iterator[str]:
     )
     if mark.label and _fits(mark, axis):
         pale = mark.kind in ("queued", "state-queued", "state-authorized")
-        ink, kind = (INK, "on-pale") if pale else ("#ffffff", "on")
-        yield _text(x + 4, y + 9.5, mark.label, ink, kind)
+        yield _text(x + 4, y + 9.5, mark.label, ON_PALE if pale else ON)
     elif mark.label:
-        yield _text(x + width + 4, y + 9.5, mark.label, INK, "beside")
+        yield _text(x + width + 4, y + 9.5, mark.label, BESIDE)
     yield "</g>"
 
 
 def _ticks(line: Timeline, axis: _Axis, bottom: float) -> Iterator[str]:
     """Times at the top, where the time changes and there is room."""
     free, before, told = 0.0, -1, ""
-    yield _text(8, TOP_PX - 22, "virtual time", OTHER, "tick")
+    yield _text(8, TOP_PX - 22, "virtual time", TICK)
     for n, at_ns in line.times:
         x, label = axis.xs[n], duration(at_ns / 1e6)
         if at_ns == before or label == told or x < free:
             continue
-        yield _text(x, TOP_PX - 22, label, OTHER, "tick")
-        yield _line(x, TOP_PX - 18, x, bottom, FAINT, "grid")
+        yield _text(x, TOP_PX - 22, label, TICK)
+        yield _down(x, TOP_PX - 18, bottom, GRID)
         free, before, told = x + len(label) * CHAR_PX + 14, at_ns, label
 
 
@@ -159,23 +170,23 @@ def _flags(line: Timeline, axis: _Axis, bottom: float, prefix: str) -> Iterator[
             continue
         x, label = axis.xs[n], f"#{n}"
         yield f'<g class="flag" id="{prefix}e{n}"><title>event {n} proves it</title>'
-        yield _line(x, TOP_PX - 6, x, bottom, PROOF, "proof", dash="2 3")
+        yield _down(x, TOP_PX - 6, bottom, PROOF)
         if x >= free:
-            yield _text(x + 3, TOP_PX - 4, label, PROOF, "proof", weight="600")
+            yield _text(x + 3, TOP_PX - 4, label, PROOF)
             free = x + len(label) * CHAR_PX + 12
-        yield f'<path d="M{x:.1f} {TOP_PX - 12}l-4 -0l4 7l4 -7z" fill="{PROOF}" class="proof"/></g>'
+        yield f'<path d="M{x:.1f} {TOP_PX - 12}l-4 -0l4 7l4 -7z" fill="{PROOF.colour}" class="proof"/></g>'
 
 
-def _text(x: float, y: float, words: str, fill: str, kind: str, weight: str = "") -> str:
-    bold = f' font-weight="{weight}"' if weight else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{fill}" class="{kind}"{bold}>{escape(words)}</text>'
+def _text(x: float, y: float, words: str, look: _Look) -> str:
+    bold = f' font-weight="{look.weight}"' if look.weight else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{look.colour}" class="{look.kind}"{bold}>{escape(words)}</text>'
 
 
-def _line(
-    x1: float, y1: float, x2: float, y2: float, stroke: str, kind: str, dash: str = ""
-) -> str:
-    dashes = f' stroke-dasharray="{dash}"' if dash else ""
-    return (
-        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" '
-        f'stroke="{stroke}" class="{kind}"{dashes}/>'
-    )
+def _across(x1: float, x2: float, y: float, look: _Look) -> str:
+    return f'<line x1="{x1:.1f}" y1="{y:.1f}" x2="{x2:.1f}" y2="{y:.1f}" stroke="{look.colour}" class="{look.kind}"/>'
+
+
+def _down(x: float, y1: float, y2: float, look: _Look) -> str:
+    dashes = f' stroke-dasharray="{look.dash}"' if look.dash else ""
+    ends = f'x1="{x:.1f}" y1="{y1:.1f}" x2="{x:.1f}" y2="{y2:.1f}"'
+    return f'<line {ends} stroke="{look.colour}" class="{look.kind}"{dashes}/>'

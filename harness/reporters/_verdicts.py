@@ -60,9 +60,7 @@ def text(verdicts: Sequence[Verdict], rules: Mapping[str, Rule], paint: Paint = 
     return "\n".join(lines) + "\n"
 
 
-def document(
-    history: str, verdicts: Sequence[Verdict], rules: Mapping[str, Rule]
-) -> Mapping[str, Any]:
+def document(history: str, verdicts: Sequence[Verdict], rules: Mapping[str, Rule]) -> Mapping[str, Any]:
     """The verdicts of one history as plain data."""
     return {
         "schema": SCHEMA,
@@ -101,9 +99,7 @@ def _violations(verdict: Verdict) -> list[Mapping[str, Any]]:
 def wrap(words: str, *, indent: int, most: int) -> list[str]:
     """Words as indented lines of a terminal's width, with an ellipsis when there are more than ``most``."""
     pad = " " * indent
-    lines = textwrap.wrap(
-        words, WIDTH, initial_indent=pad, subsequent_indent=pad, max_lines=most, placeholder=" …"
-    )
+    lines = textwrap.wrap(words, WIDTH, initial_indent=pad, subsequent_indent=pad, max_lines=most, placeholder=" …")
     return lines or [pad]
 
 

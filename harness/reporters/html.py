@@ -53,9 +53,7 @@ def render(report: Report) -> str:
         verdicts=sorted(run.verdicts, key=lambda v: (v.status.rank, v.invariant)),
         most_checks=max((v.checks for v in run.verdicts), default=0) or 1,
         most_planned=max((f.planned for f in run.faults), default=0) or 1,
-        held_under=list(
-            dict.fromkeys(v.reason for v in run.verdicts if v.status is Status.HELD and v.reason)
-        ),
+        held_under=list(dict.fromkeys(v.reason for v in run.verdicts if v.status is Status.HELD and v.reason)),
         shown=[_show(i, f, report) for i, f in enumerate(run.findings, 1)],
     )
 
@@ -89,8 +87,8 @@ def _show(number: int, finding: Finding, report: Report) -> _Shown:
         rule=rule,
         words=explain(finding, rule),
         replay=report.replay_line(finding),
-        picture=Markup(picture),  # noqa: S704
-        control_picture=Markup(control),  # noqa: S704
+        picture=Markup(picture),
+        control_picture=Markup(control),
         prefix=prefix,
     )
 

@@ -73,7 +73,8 @@ def _failure(verdict: Verdict, scenario: ScenarioResult, report: Report) -> str:
     own = [f for f in mine if f.scenario == scenario.name] or mine
     body = "\n\n".join(_body(f, report) for f in own) or verdict.reason
     first = verdict.violations[0].observed if verdict.violations else verdict.reason
-    return f"<failure type={quoteattr(verdict.invariant)} message={quoteattr(_one_line(first))}>{escape(body)}</failure>"
+    head = f"<failure type={quoteattr(verdict.invariant)} message={quoteattr(_one_line(first))}>"
+    return f"{head}{escape(body)}</failure>"
 
 
 def _body(finding: Finding, report: Report) -> str:
@@ -83,7 +84,7 @@ def _body(finding: Finding, report: Report) -> str:
 
 
 def _case(classname: str, name: str, inner: str) -> str:
-    head = f"<testcase classname={quoteattr(classname)} name={quoteattr(name)} time=\"0\""
+    head = f'<testcase classname={quoteattr(classname)} name={quoteattr(name)} time="0"'
     return f"{head}>{inner}</testcase>" if inner else f"{head}/>"
 
 

@@ -14,6 +14,8 @@ from harness.reporters._verdicts import WIDTH, rows, wrap
 from harness.results import Exit, FaultCount, RunResult
 
 LINES_A_FINDING = 12
+
+
 def render(report: Report, paint: Paint = PLAIN) -> str:
     """The run as text of at most 80 columns, but for paths."""
     run = report.run

@@ -46,6 +46,8 @@ from harness.worlds.switchboard import Switchboard
 
 CONCURRENCY = "tasks of one event loop, virtual time"
 DEFAULT_SETTLE_S = 5.0
+#: faults go on for so long after the last step while work is unfinished; then they heal and liveness is owed
+LINGER_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -314,6 +316,8 @@ class _Scene:
             await self.impose()
         self.injector.begin()
         await self.player.play_steps()
+        if self.plan.faults:
+            await self.player.linger(LINGER_S)
         self.injector.heal()
         if self.restarting is not None:
             await self.restarting

@@ -185,17 +185,25 @@ class Player:
 
     # ------------------------------------------------------------ settling and closing reads
 
+    async def linger(self, limit_s: float) -> None:
+        """Let unfinished work go on for a while, so that faults can still strike it."""
+        await self._poll_live(limit_s)
+
     async def settle(self, deadline_s: float, settle_s: float) -> None:
         """Poll the known jobs until all are terminal or the deadline has passed, then wait once more."""
+        started_ns = self.clock.now_ns()
+        await self._poll_live(deadline_s)
+        quiet, waited_ms = not self._live(), int(self._elapsed_ms(started_ns))
+        await self.clock.sleep_ms(settle_s * 1000)
+        self.recorder.record(Settled(quiet=quiet, waited_ms=waited_ms))
+
+    async def _poll_live(self, limit_s: float) -> None:
         started_ns, pause_ms = self.clock.now_ns(), FIRST_POLL_MS
-        while self._live() and self._elapsed_ms(started_ns) < deadline_s * 1000:
+        while self._live() and self._elapsed_ms(started_ns) < limit_s * 1000:
             await self.clock.sleep_ms(pause_ms)
             pause_ms = min(pause_ms * POLL_GROWTH, LAST_POLL_MS)
             for job in self._live():
                 await self._read("get_job", self.jobs[job], {"job": job})
-        quiet, waited_ms = not self._live(), int(self._elapsed_ms(started_ns))
-        await self.clock.sleep_ms(settle_s * 1000)
-        self.recorder.record(Settled(quiet=quiet, waited_ms=waited_ms))
 
     def _elapsed_ms(self, since_ns: int) -> float:
         return (self.clock.now_ns() - since_ns) / NS_PER_MS

@@ -89,10 +89,13 @@ class Attempts:
             status = "expired" if reason == "approval_expired" else "failed"
             self._jobs.finish(connection, job, status, reason=reason)
             return None
-        jobs.move(connection, job.id, {"queued"}, "authorized")
-        jobs.move(connection, job.id, {"authorized"}, "running")
-        if jobs.load(connection, job.id).status != "running":
-            return None
+        if job.status == "running":
+            if jobs.load(connection, job.id).status != "running":
+                return None
+        else:
+            jobs.move(connection, job.id, {"queued"}, "authorized")
+            if not jobs.move(connection, job.id, {"authorized"}, "running"):
+                return None
         return self.insert(connection, job, job.manifest.backend, "submitting")
 
     def refusal(self, connection: Connection, job: Job, backend: str) -> str | None:
@@ -174,15 +177,25 @@ class Attempts:
         elif retry_at_ms is None:
             jobs.move(connection, job.id, {"running"}, "primary_failed", reason=str(fault.kind))
 
-    def lose(
-        self, connection: Connection, job: Job, attempt: Attempt, fault: FaultKind
-    ) -> None:
+    def lose(self, connection: Connection, job: Job, attempt: Attempt, fault: FaultKind) -> None:
         """Nobody can tell whether the backend runs it: go on without it, but keep what it holds."""
         _set(connection, attempt, state="unresolved", fault=str(fault))
-        self._jobs.note(
-            connection, job, "finish_attempt", object_id=attempt.id, outcome="failed"
-        )
-        jobs.move(connection, job.id, {"running"}, "primary_failed", reason=str(fault))
+        self._jobs.note(connection, job, "finish_attempt", object_id=attempt.id, outcome="failed")
+        if not jobs.move(connection, job.id, {"running"}, "primary_failed", reason=str(fault)):
+            self.end_cancelled(connection, job)
+
+    def end_cancelled(self, connection: Connection, job: Job) -> None:
+        """End a job that is being cancelled: as cancelled only if none of its runs may still be alive."""
+        tried = of_job(connection, job.id)
+        for attempt in tried:
+            if attempt.state == "submitted":
+                _set(connection, attempt, state="cancelled", ended_at_ms=now_ms())
+        leaving = {"cancelling"}
+        if any(attempt.state == "unresolved" for attempt in tried):
+            reason = "cancel_unconfirmed"
+            self._jobs.finish(connection, job, "failed", leaving=leaving, reason=reason)
+        else:
+            self._jobs.finish(connection, job, "cancelled", leaving=leaving)
 
     def close(
         self, connection: Connection, job: Job, attempt: Attempt, state: str, *, consumed: bool
@@ -198,19 +211,24 @@ class Attempts:
             self._jobs.settle(connection, job.id, status)
 
     def succeed(
-        self, connection: Connection, job: Job, attempt: Attempt, predictions: list[float]
-    ) -> bool:
-        """The attempt's predictions become the job's result, unless the job has ended meanwhile."""
+        self,
+        connection: Connection,
+        job: Job,
+        attempt: Attempt,
+        predictions: list[float],
+        leaving: frozenset[str],
+    ) -> None:
+        """The attempt's predictions become the job's result, unless the job is in none of the states to leave."""
         _set(connection, attempt, state="completed", ended_at_ms=now_ms())
         result = self._result(job, attempt, predictions)
-        leaving = {"running", "falling_back", "cancelling"}
-        return self._jobs.finish(connection, job, "succeeded", leaving=leaving, result=result)
+        self._jobs.finish(connection, job, "succeeded", leaving=leaving, result=result)
 
     def _check_approvals(self, connection: Connection, job: Job, change_id: str) -> None:
+        if self._defects & {"APR-02", "APR-04"}:
+            return
         reader = Actor(person=job.person, tenant=job.tenant)
         change = self._changes.visible(connection, reader, change_id)
-        if change.digest == job.digest:
-            self._approvals.demand(connection, change.subject, change.guard)
+        self._approvals.demand(connection, change.subject, change.guard)
 
     def _retry_at_ms(self, attempt: Attempt, fault: BackendFault) -> int | None:
         settings = self._settings

@@ -50,6 +50,11 @@ class Change:
         return self.proposal.target
 
     @property
+    def payload(self) -> dict[str, Any]:
+        """What the change would do, as plain data."""
+        return proposals.encode(self.proposal)
+
+    @property
     def subject(self) -> Subject:
         """What decisions on the current revision are bound to."""
         return Subject(
@@ -264,7 +269,7 @@ def _revised(change: Change) -> dict[str, object]:
         "digest": change.digest,
         "target": change.target,
         "base_version": change.base_version,
-        "payload": proposals.encode(change.proposal),
+        "payload": change.payload,
         "guard": change.guard.model_dump(mode="json"),
         "revised_at_ms": now_ms(),
     }

@@ -51,12 +51,9 @@ class Fallback:
     def succeed(
         self, connection: Connection, job: Job, attempt: Attempt, predictions: list[float]
     ) -> None:
-        """Charge what was computed; it is the result unless the job ended or is being cancelled."""
+        """Charge what was computed; it is the result unless the job is being cancelled or has ended."""
         self._quotas.charge(connection, job.id, attempt.id, "cpu_ms", attempt.started_at_ms)
-        if jobs.load(connection, job.id).status == "falling_back":
-            self._attempts.succeed(connection, job, attempt, predictions)
-        else:
-            self._attempts.close(connection, job, attempt, "completed", consumed=False)
+        self._attempts.succeed(connection, job, attempt, predictions, frozenset({"falling_back"}))
 
     def _refusal(self, connection: Connection, job: Job) -> str | None:
         eligible = ELIGIBLE

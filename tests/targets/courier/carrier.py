@@ -96,10 +96,10 @@ class Carrier:
     async def _search(self, work: Work, answered: bool) -> str | None:
         """A work's run in the machine's list; None if it surely is not there, and will not be.
 
-        After silence a submission may still be on its way, so the search goes on while patience
-        lasts. If the list could never be read, the credits are lost.
+        After silence a submission may still be on its way, so the search goes on for long. If the
+        list could never be read, the credits are lost.
         """
-        deadline, looks = self._now() + self._settings.patience_s, 0
+        deadline, looks = self._now() + self._settings.lost_after_s, 0
         while not (answered and looks) and self._now() < deadline:
             await asyncio.sleep(PAUSES_S[min(looks, len(PAUSES_S) - 1)])
             with suppress(Trouble):

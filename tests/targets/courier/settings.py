@@ -31,6 +31,8 @@ class Settings:
     lanes: int = 2
     patience_s: float = 30.0
     timeout_s: float = 5.0
+    #: a submission that was not answered, and is not in the machine's list by then, never will be
+    lost_after_s: float = 130.0
     bugs: frozenset[str] = frozenset()
 
     @staticmethod
@@ -50,5 +52,6 @@ class Settings:
             small=int(given.get("SMALL", Settings.small)),
             lanes=int(given.get("LANES", Settings.lanes)),
             patience_s=float(given.get("PATIENCE_S", Settings.patience_s)),
+            lost_after_s=float(given.get("LOST_AFTER_S", Settings.lost_after_s)),
             bugs=bugs,
         )

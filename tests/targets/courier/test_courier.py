@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.targets.courier import carrier, maths
+from tests.targets.courier import carrier, maths, reference
 from tests.targets.courier.app import factory
 
 PEOPLE = {"acme": {"ann": ["a1", "a2"], "bob": ["b1"], "cyd": ["c1"]}, "bolt": {"dee": ["d1"]}}
@@ -404,3 +404,10 @@ def test_bug_twice(play: Callable[..., None]) -> None:
 def test_unknown_bugs_are_refused() -> None:
     with pytest.raises(ValueError, match="unknown moth"):
         factory({**SETTINGS, "BUGS": "moth"})
+
+
+@pytest.mark.parametrize("angles", [[0.5], [0.7, 1.1], [1.2, 0.4, 2.0], [3.0, 0.0, -1.0, 6.0]])
+def test_both_ways_of_reckoning_agree(angles: list[float]) -> None:
+    assert maths.on_paper(angles) == pytest.approx(reference.classical(angles, None))
+    even = {str(k): 1 / 2 ** len(angles) for k in range(2 ** len(angles))}
+    assert maths.by_machine(angles, even) == pytest.approx(reference.primary(angles, [even]))

@@ -1,0 +1,102 @@
+"""The proof's helpers: the planted defects of a target, and replays by another process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from harness.campaign.prove import Defect
+from harness.commands._options import unknown
+from harness.commands._plans import plan_text
+from harness.errors import ContractBroken, UsageProblem
+from harness.inputs import documents
+from harness.inputs.nodes import Node
+from harness.inputs.scenario import Scenario
+from harness.inputs.target import Target
+from harness.model import Finding
+from harness.store import encode_history, history_beside, write_whole
+
+REPLAY_TIMEOUT_S = 300
+
+
+def planted_defects(target: Target, ids: Sequence[str] = ()) -> tuple[Defect, ...]:
+    """The defects that a target can be built with: all, or those of some ids in their order."""
+    if target.defects is None:
+        raise UsageProblem(f"{target.name} has no planted defects; its target.yaml names no defects file")
+    known = {d.id: d for d in map(_defect, documents.load(target.defects).listing(1))}
+    if strange := [i for i in ids if i not in known]:
+        raise UsageProblem(unknown(strange[0], "defect", known))
+    return tuple(known[i] for i in ids or known)
+
+
+def _defect(node: Node) -> Defect:
+    entries = node.entries()
+    if lacking := [k for k in ("id", "area", "title", "invariants") if k not in entries]:
+        raise node.problem(f"lacks {lacking[0]!r}")
+    return Defect(
+        id=entries["id"].text(),
+        area=entries["area"].text(),
+        title=entries["title"].text(),
+        invariants=entries["invariants"].texts(),
+    )
+
+
+@dataclass(frozen=True)
+class ProcessReplayer:
+    """Replays findings in another process, from their files alone; one process a batch."""
+
+    target_path: str
+    caps: Mapping[str, Mapping[str, float]]
+    folder: Path
+    #: plan files by finding's place, for whoever wants to look
+    files: list[Path] = field(default_factory=list)
+
+    def __call__(self, variant: str, findings: Sequence[Finding]) -> Sequence[bool]:
+        """For each finding: the same history, byte for byte, and the rule broken again."""
+        batch = self.folder / variant.replace(":", "-")
+        batch.mkdir(parents=True, exist_ok=True)
+        files = [self._write(batch, n, variant, f) for n, f in enumerate(findings, 1)]
+        self.files.extend(files)
+        told = {entry["file"]: entry for entry in _replay(files)}
+        return [bool(told[str(f)]["same"] and told[str(f)]["reproduced"]) for f in files]
+
+    def _write(self, batch: Path, number: int, variant: str, finding: Finding) -> Path:
+        path = batch / f"{number}-{finding.id}.yaml"
+        write_whole(history_beside(path), encode_history(finding.history))
+        caps = self.caps.get(finding.scenario, {})
+        write_whole(path, plan_text(finding, self.target_path, variant, caps))
+        return path
+
+
+@contextmanager
+def process_replayer(target_path: str, scenarios: Sequence[Scenario]) -> Iterator[ProcessReplayer]:
+    """A replayer with a folder of its own, which is removed at the end."""
+    with TemporaryDirectory(prefix="qharness-prove-") as folder:
+        yield ProcessReplayer(target_path, {s.name: s.caps for s in scenarios}, Path(folder))
+
+
+def _replay(files: Sequence[Path]) -> Sequence[Mapping[str, object]]:
+    command = [sys.executable, "-m", "harness", "replay", "--format", "json", *map(str, files)]
+    project = str(Path(__file__).resolve().parents[2])
+    paths = [project, *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    done = subprocess.run(
+        command,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=REPLAY_TIMEOUT_S,
+        check=False,
+    )
+    try:
+        findings: Sequence[Mapping[str, object]] = json.loads(done.stdout)["findings"]
+    except (ValueError, KeyError) as error:
+        raise ContractBroken(f"a replay said nothing sensible: {done.stderr.strip()[-400:]}") from error
+    return findings

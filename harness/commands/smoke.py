@@ -1,0 +1,92 @@
+"""qharness smoke: are the alarms awake, and is the correct pipeline clean?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.commands._options import (
+    DEFAULT_SCENARIOS,
+    DEFAULT_TARGET,
+    find_scenarios,
+    find_target,
+    out_option,
+    shipped,
+)
+from harness.commands._terminal import emit, paint_for
+from harness.results import Exit
+
+if TYPE_CHECKING:
+    from harness.inputs.scenario import Scenario
+    from harness.inputs.target import Target
+    from harness.results import ProofResult
+
+#: one planted defect each of approvals, quotas and fallbacks
+DEFECTS = ("APR-01", "QUO-01", "FBK-02")
+PLANS_A_DEFECT = 400
+
+
+@click.command("smoke")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--plans", type=click.IntRange(min=1), default=None, help="Plans of the clean run.")
+@out_option()
+def smoke(seed: int, plans: int | None, out: Path) -> int:
+    """First wake the alarms, then run the shipped scenarios.
+
+    Three planted defects (approvals, quotas, fallbacks) must be caught,
+    shrunk, and replayed by another process; then the correct reference
+    pipeline must be clean. Under a minute.
+    """
+    target, scenarios = find_target(None), find_scenarios(())
+    proof = _wake(target, scenarios, seed)
+    awake = _tell(proof)
+    code = _clean_run(target, scenarios, seed, plans, out)
+    return code if awake else max(code, int(Exit.NOT_TESTED))
+
+
+def _wake(target: Target, scenarios: tuple[Scenario, ...], seed: int) -> ProofResult:
+    from harness.campaign.prove import Scope, prove
+    from harness.commands._progress import view
+    from harness.commands._proving import planted_defects, process_replayer
+    from harness.worlds.asgi import AsgiWorld
+
+    defects = planted_defects(target, DEFECTS)
+    scope = Scope(seeds=(seed,), plans=PLANS_A_DEFECT)
+    with view() as listener, process_replayer(shipped(DEFAULT_TARGET), scenarios) as replayer:
+        return prove(AsgiWorld, target, scenarios, defects, scope=scope, replayer=replayer, listen=listener)
+
+
+def _tell(proof: ProofResult) -> bool:
+    """Print the planted defects; whether every alarm is awake."""
+    from harness.reporters import _proof
+
+    emit("1. Are the alarms awake? Three planted defects, each must be caught:\n")
+    emit(_proof.text(proof, paint_for(sys.stdout)))
+    return _proof.exit_code(proof) is Exit.CLEAN
+
+
+def _clean_run(target: Target, scenarios: tuple[Scenario, ...], seed: int, plans: int | None, out: Path) -> int:
+    from harness.campaign.run import Budget
+    from harness.commands._execution import Request, carry_out
+    from harness.commands._progress import view
+    from harness.reporters import text
+
+    request = Request(
+        target=target,
+        target_path=shipped(DEFAULT_TARGET),
+        scenarios=scenarios,
+        scenario_paths=(shipped(DEFAULT_SCENARIOS),),
+        seed=seed,
+        budget=Budget(plans=plans),
+        out=out,
+    )
+    with view() as listener:
+        carried = carry_out(request, listener)
+    emit("2. Is the correct pipeline clean?\n")
+    emit(text.render(carried.report, paint_for(sys.stdout)))
+    if carried.error is not None:
+        raise carried.error
+    return int(carried.report.run.exit_code)

@@ -1,0 +1,58 @@
+"""Limits in force, and the budget windows that use may fall into."""
+
+from __future__ import annotations
+
+from harness.case import Case, Interval, NorthCall, Run
+from harness.facts import ChangeSeen, ChargeSeen, QuotaSeen
+from harness.oracles._register import possible, write
+
+_DIMENSIONS = ("shots", "jobs", "classical_ms")
+
+
+def dimensions(case: Case, tenant: str) -> list[str]:
+    """The dimensions that can refuse a request for work: those of the contract, and those the tenant's quota shows."""
+    shown = {s.what.dimension for s in case.seen(QuotaSeen) if s.what.tenant == tenant}
+    stated = [d for d in _DIMENSIONS if f"quota.{d}.limit" in case.contract]
+    return stated + sorted(shown - set(stated))
+
+
+def limits(case: Case, tenant: str, dimension: str, when: Interval) -> list[float]:
+    """Every limit that can have been in force at some instant of an interval."""
+    stated = case.contract.get(f"quota.{dimension}.limit")
+    initial = [] if stated is None else [float(stated)]
+    writes = [
+        write(c, float(c.param("limit") or 0), sure=_at_once(c, dimension))
+        for c in case.calls("set_quota")
+        if c.maybe_happened and c.param("dimension") == dimension and _for_tenant(c, tenant)
+    ]
+    slack_ns = case.seconds_ns("timing.propagation_s")
+    return possible(initial, writes, when, slack_ns)
+
+
+def _for_tenant(call: NorthCall, tenant: str) -> bool:
+    seen = call.first(QuotaSeen)
+    return tenant in (call.tenant or tenant, seen.tenant if seen else None)
+
+
+def _at_once(call: NorthCall, dimension: str) -> bool:
+    """Whether an accepted change of a limit is surely in force, not only proposed."""
+    seen = call.answer.seen if call.answer else ()
+    shown = [o.limit for o in seen if isinstance(o, QuotaSeen) and o.dimension == dimension]
+    proposed = any(isinstance(o, ChangeSeen) for o in seen) or (call.answer and call.answer.status == 202)
+    return not proposed and all(limit in (None, call.param("limit")) for limit in shown)
+
+
+def most_windows(case: Case, tenant: str, dimension: str, run: Run) -> int:
+    """Over how many windows everything until a run's start can be spread, at most."""
+    length_ns = case.seconds_ns(f"quota.{dimension}.window_s")
+    if not length_ns:
+        return 1
+    entries = [
+        s.what.window
+        for s in case.seen(ChargeSeen)
+        if s.what.tenant == tenant and s.what.dimension == dimension and s.what.window is not None
+    ]
+    if entries and len(set(entries)) == 1:
+        return 1
+    first_ns = min((c.from_ns for c in case.all_calls if c.tenant == tenant), default=0)
+    return int((run.started_ns or run.accepted_ns) - first_ns) // length_ns + 2

@@ -1,0 +1,205 @@
+"""What every fault promises. A new one is tested here the moment its file exists."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from dataclasses import MISSING
+from typing import Any
+
+import pytest
+
+from harness.doubles.policy import Policy
+from harness.facts import FaultFired, RunAccepted
+from harness.injection import Fault, build, known_faults
+from harness.model import FaultUse, Schedule
+from harness.providers.ionq import IonQ
+from harness.registry import modules
+from harness.wire import Reply, Request
+from tests.unit.backend.scene import KEY, Scene, bell, play
+
+FAULTS = sorted(known_faults().items())
+AROUND = [(n, k) for n, k in FAULTS if k.layer != "process"]
+every = pytest.mark.parametrize(("name", "kind"), FAULTS, ids=[n for n, _ in FAULTS])
+around = pytest.mark.parametrize(("name", "kind"), AROUND, ids=[n for n, _ in AROUND])
+LONG_MS = 10_000_000
+
+
+async def calls(scene: Scene, kind: type[Fault], count: int) -> list[Any]:
+    """So many calls at a site that the fault knows, one after the other; what came back."""
+    if kind.layer == "run":
+        return await _runs(scene, count)
+    if kind.service == "policy":
+        policy = Policy.make(scene.south, {"decisions": {"p": "true"}})
+        return [await scene.send(policy, "POST", "/v1/data/p", {}) for _ in range(count)]
+    q = IonQ.make(scene.south, {})
+    replies = await _requests(scene, q, kind.operations[0], count)
+    await q.aclose()
+    return replies
+
+
+async def _runs(scene: Scene, count: int) -> list[Any]:
+    q = IonQ.make(scene.south, {})
+    for _ in range(count):
+        await scene.send(q, "POST", "/v0.4/jobs", bell(10))
+        await scene.clock.sleep_ms(LONG_MS)
+    states = [r.state for r in q.backend.runs]
+    await q.aclose()
+    return states
+
+
+async def _requests(scene: Scene, q: IonQ, operation: str, count: int) -> list[Reply]:
+    # a cancel needs a run that is still alive, a result one that has ended
+    raw = await q.handle(_submission(1_000_000 if operation == "cancel" else 10))
+    await scene.clock.sleep_ms(5_000)
+    job = json.loads(raw.body)["id"]
+    sites: dict[str, tuple[str, str, Any]] = {
+        "submit": ("POST", "/v0.4/jobs", bell(10)),
+        "status": ("GET", f"/v0.4/jobs/{job}", None),
+        "result": ("GET", f"/v0.4/jobs/{job}/results/probabilities", None),
+        "cancel": ("PUT", f"/v0.4/jobs/{job}/status/cancel", None),
+        "list": ("GET", "/v0.4/jobs", None),
+        "device": ("GET", "/v0.4/backends/simulator", None),
+    }
+    return [await scene.send(q, *sites[operation]) for _ in range(count)]
+
+
+def _submission(shots: int) -> Request:
+    return Request("POST", "/v0.4/jobs", {}, KEY, json.dumps(bell(shots)).encode())
+
+
+def fired(scene: Scene) -> list[FaultFired]:
+    """How often anything struck."""
+    return scene.facts(FaultFired)
+
+
+def test_a_file_is_a_fault() -> None:
+    """One each, called like its file."""
+    assert [m.__name__.rsplit(".", 1)[-1] for m in modules("harness.faults")] == [n for n, _ in FAULTS]
+
+
+@every
+def test_it_says_what_it_does_and_where_it_was_seen(name: str, kind: type[Fault]) -> None:
+    """A docstring of its own; evidence as owner/repo#number, or the word that there is none."""
+    doc = kind.__doc__ or ""
+    assert len(doc.split()) >= 15
+    assert kind.evidence or "no evidence" in doc
+    assert all(re.fullmatch(r"[\w.-]+/[\w.-]+#\d+", e) for e in kind.evidence)
+    assert len(set(kind.evidence)) == len(kind.evidence)
+    assert kind.operations
+
+
+@every
+def test_its_parameters_can_be_drawn_and_explained(name: str, kind: type[Fault]) -> None:
+    """Help, a default, and choices that begin with the default, which is the simplest."""
+    for field in kind.settings().values():
+        assert field.metadata.get("help"), field.name
+        assert field.default is not MISSING, field.name
+        choices = field.metadata["choices"]
+        assert choices[0] == field.default, field.name
+        assert len(set(choices)) == len(choices), field.name
+
+
+@every
+def test_its_uses_survive_a_plan_file(name: str, kind: type[Fault]) -> None:
+    """Every choice of every parameter, through JSON and back, is the same fault."""
+    for field in kind.settings().values():
+        for choice in field.metadata["choices"]:
+            use = FaultUse(fault=name, params={field.name: choice})
+            again = FaultUse(fault=use.fault, params=json.loads(json.dumps(use.params)))
+            assert build(again) == build(use)
+            assert getattr(build(again), field.name) == choice
+
+
+@around
+@pytest.mark.parametrize(("skip", "times"), [(0, 1), (1, 2), (2, 1), (1, 0)])
+def test_it_strikes_times_after_skip(name: str, kind: type[Fault], skip: int, times: int) -> None:
+    """Counted by the envelope alone; 0 times is every one."""
+
+    async def act(scene: Scene) -> None:
+        await calls(scene, kind, 4)
+        assert len(fired(scene)) == (times or 4 - skip)
+
+    play(act, [FaultUse(fault=name, params={"skip": skip, "times": times, "for_ms": 0})])
+
+
+@around
+def test_it_never_strikes_once_healed(name: str, kind: type[Fault]) -> None:
+    """All faults cease, for good."""
+
+    async def act(scene: Scene) -> None:
+        scene.injector.heal()
+        results = await calls(scene, kind, 2)
+        assert fired(scene) == []
+        assert all(r == "completed" if kind.layer == "run" else 200 <= r.status < 300 for r in results)
+
+    play(act, [FaultUse(fault=name, params={"times": 0})])
+
+
+@around
+def test_it_lets_go_when_healed(name: str, kind: type[Fault]) -> None:
+    """Whatever hangs when faults cease is over within a minute: liveness is owed from then on."""
+
+    async def act(scene: Scene) -> None:
+        task = asyncio.create_task(calls(scene, kind, 1))
+        await scene.clock.sleep_ms(6_000)
+        scene.injector.heal()
+        await scene.clock.sleep_ms(60_000)
+        assert task.done() or kind.layer == "run"
+        started = [e for e in scene.recorder.history() if isinstance(e.fact, FaultFired)]
+        assert len(started) == 2, "it acted, and let go"
+        await task
+
+    for choice in _ways(kind):
+        play(act, [FaultUse(fault=name, params=choice)])
+
+
+def _ways(kind: type[Fault]) -> list[dict[str, Any]]:
+    """The defaults, and each choice of a parameter of its own."""
+    own = [f for f in kind.settings().values() if f.name not in Fault.settings()]
+    return [{}, *({f.name: c} for f in own for c in f.metadata["choices"])]
+
+
+@around
+def test_it_is_deterministic(name: str, kind: type[Fault]) -> None:
+    """The same plan gives the same history, in each of its ways, whatever order tasks have."""
+
+    async def act(scene: Scene) -> Any:
+        await calls(scene, kind, 2)
+        return scene.recorder.history()
+
+    for params in _ways(kind):
+        uses = [FaultUse(fault=name, params=params)]
+        schedule = Schedule(strategy="permute", seed=3)
+        assert play(act, uses, schedule=schedule) == play(act, uses, schedule=schedule)
+
+
+@around
+def test_it_has_bounds(name: str, kind: type[Fault]) -> None:
+    """A predicate and a site narrow it; elsewhere it strikes nothing."""
+
+    async def act(scene: Scene) -> None:
+        await calls(scene, kind, 1)
+        assert fired(scene) == []
+
+    play(act, [FaultUse(fault=name, params={"where": "method == 'NONE' || run == 'none'"})])
+    play(act, [FaultUse(fault=name, params={"on": ["nowhere"]})])
+
+
+def test_accepting_is_told_from_refusing() -> None:
+    """The essential difference: before acceptance there is no run, after it there is one."""
+
+    def runs(fault: str, **params: Any) -> int:
+        async def act(scene: Scene) -> int:
+            q = IonQ.make(scene.south, {})
+            reply = await scene.send(q, "POST", "/v0.4/jobs", bell(10))
+            assert reply.status != 201
+            await q.aclose()
+            return len(scene.facts(RunAccepted))
+
+        return play(act, [FaultUse(fault=fault, params=params)])
+
+    assert [runs("submit_error", status=s) for s in (503, 500, 400)] == [0, 0, 0]
+    assert [runs("response_lost", way=w) for w in ("break", "504", "hang")] == [1, 1, 1]
+    assert runs("rate_limited") == runs("backend_offline") == 0

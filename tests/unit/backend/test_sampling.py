@@ -1,0 +1,234 @@
+"""Physics: what the backend gives agrees with independent calculations, and comes from the seed alone."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from harness.backend import sampling
+from harness.backend.circuit import GATES, ROTATIONS, Circuit, Gate
+from harness.backend.devices import NOISE_MODELS, Noise
+from harness.seed import stream
+
+FORTE = NOISE_MODELS["forte-1"]
+ROUGH = Noise(fidelity_1q=0.99, fidelity_2q=0.95, fidelity_spam=0.97)
+I2 = np.eye(2)
+X, Y, Z = np.array([[0, 1], [1, 0]]), np.array([[0, -1j], [1j, 0]]), np.diag([1, -1])
+
+
+def matrix(gate: Gate) -> np.ndarray:
+    """From the textbook, not from qiskit; the first target is the least significant bit."""
+
+    def turn(generator: np.ndarray) -> np.ndarray:
+        half = (gate.angle_rad or 0) / 2
+        return math.cos(half) * np.eye(len(generator)) - 1j * math.sin(half) * generator
+
+    root = np.array([[1 + 1j, 1 - 1j], [1 - 1j, 1 + 1j]]) / 2
+    known = {
+        "x": X,
+        "y": Y,
+        "z": Z,
+        "h": (X + Z) / math.sqrt(2),
+        "s": np.diag([1, 1j]),
+        "sdg": np.diag([1, -1j]),
+        "t": np.diag([1, np.exp(1j * math.pi / 4)]),
+        "tdg": np.diag([1, np.exp(-1j * math.pi / 4)]),
+        "sx": root,
+        "sxdg": root.conj().T,
+        "rx": turn(X),
+        "ry": turn(Y),
+        "rz": turn(Z),
+        "p": np.diag([1, np.exp(1j * (gate.angle_rad or 0))]),
+        "rxx": turn(np.kron(X, X)),
+        "ryy": turn(np.kron(Y, Y)),
+        "rzz": turn(np.kron(Z, Z)),
+        "swap": np.eye(4)[[0, 2, 1, 3]],
+    }
+    return known[gate.name]
+
+
+def unitary(gate: Gate, qubits: int) -> np.ndarray:
+    """The gate on all qubits, controls included, entry by entry."""
+    small, size = matrix(gate), 2**qubits
+    whole = np.zeros((size, size), dtype=complex)
+    for column in range(size):
+        if not all(column >> c & 1 for c in gate.controls):
+            whole[column, column] = 1
+            continue
+        place = sum((column >> t & 1) << k for k, t in enumerate(gate.targets))
+        for row_place in range(len(small)):
+            row = column
+            for k, t in enumerate(gate.targets):
+                row = row & ~(1 << t) | ((row_place >> k & 1) << t)
+            whole[row, column] += small[row_place, place]
+    return whole
+
+
+def ideal(circuit: Circuit) -> np.ndarray:
+    """Probabilities by plain matrix products."""
+    state = np.zeros(2**circuit.qubits, dtype=complex)
+    state[0] = 1
+    for gate in circuit.gates:
+        state = unitary(gate, circuit.qubits) @ state
+    return np.abs(state) ** 2
+
+
+def noisy(circuit: Circuit, noise: Noise) -> np.ndarray:
+    """Density matrix with a depolarising channel behind each gate; for gates that are native (x, cx)."""
+    size = 2**circuit.qubits
+    rho = np.zeros((size, size), dtype=complex)
+    rho[0, 0] = 1
+    for gate in circuit.gates:
+        whole = unitary(gate, circuit.qubits)
+        rho = whole @ rho @ whole.conj().T
+        fidelity = noise.fidelity_2q if gate.controls else noise.fidelity_1q
+        width = 2 ** len(gate.qubits)
+        strength = (1 - fidelity) * width / (width - 1)
+        rho = (1 - strength) * rho + strength * twirled(rho, gate.qubits, circuit.qubits)
+    wrong = 1 - noise.fidelity_spam
+    flip = np.array([[1 - wrong, wrong], [wrong, 1 - wrong]])
+    confusion = np.eye(1)
+    for _ in range(circuit.qubits):
+        confusion = np.kron(confusion, flip)
+    return confusion @ np.real(np.diag(rho))
+
+
+def twirled(rho: np.ndarray, targets: tuple[int, ...], qubits: int) -> np.ndarray:
+    """Replaces the targets' state by the maximally mixed one: the mean over all Paulis on them."""
+    for target in targets:
+        total = np.zeros_like(rho)
+        for pauli in (I2, X, Y, Z):
+            whole = np.eye(1)
+            for qubit in reversed(range(qubits)):
+                whole = np.kron(whole, pauli if qubit == target else I2)
+            total = total + whole @ rho @ whole.conj().T
+        rho = total / 4
+    return rho
+
+
+def dense(found: dict[int, float], qubits: int) -> np.ndarray:
+    """As a vector."""
+    return np.array([found.get(i, 0.0) for i in range(2**qubits)])
+
+
+def random_circuit(seed: int, qubits: int = 3, length: int = 14) -> Circuit:
+    """Every kind of gate turns up over a few seeds."""
+    rng = stream(seed, "circuit")
+    gates = []
+    for _ in range(length):
+        name = rng.choice(sorted(GATES))
+        chosen = rng.sample(range(qubits), qubits)
+        targets = tuple(chosen[: GATES[name]])
+        controls = tuple(chosen[GATES[name] : GATES[name] + rng.choice((0, 0, 1))])
+        angle = rng.uniform(-3, 3) if name in ROTATIONS else None
+        gates.append(Gate(name, targets, controls, angle))
+    return Circuit(qubits, (*(Gate("h", (q,)) for q in range(qubits)), *gates))
+
+
+def ghz(qubits: int) -> Circuit:
+    """The sentinel: it sees gate errors that a Bell pair doesn't."""
+    ladder = (Gate("x", (i + 1,), (i,)) for i in range(qubits - 1))
+    return Circuit(qubits, (Gate("h", (0,)), *ladder))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_ideal_agrees_with_the_textbook(seed: int) -> None:
+    """Every gate, with and without a control."""
+    circuit = random_circuit(seed)
+    found = dense(dict(sampling.exact(circuit, None)), circuit.qubits)
+    assert np.allclose(found, ideal(circuit), atol=1e-10)
+
+
+def test_every_gate_is_known_to_the_textbook_and_to_aer() -> None:
+    """None of the vocabulary fails when it is executed."""
+    for name, width in GATES.items():
+        angle = 0.3 if name in ROTATIONS else None
+        circuit = Circuit(2, (Gate("h", (0,)), Gate(name, tuple(range(width)), (), angle)))
+        assert np.allclose(dense(dict(sampling.exact(circuit, None)), 2), ideal(circuit))
+
+
+@pytest.mark.parametrize("noise", [FORTE, ROUGH])
+def test_noisy_agrees_with_a_density_matrix(noise: Noise) -> None:
+    """On native gates, where no lowering hides what was added."""
+    gates = (Gate("x", (0,)), Gate("x", (1,), (0,)), Gate("x", (2,), (1,)), Gate("x", (0,)), Gate("x", (0,), (2,)))
+    circuit = Circuit(3, gates)
+    found = dense(dict(sampling.exact(circuit, noise)), 3)
+    assert np.allclose(found, noisy(circuit, noise), atol=1e-9)
+    assert math.isclose(sum(found), 1, abs_tol=1e-9)
+
+
+def test_worse_gates_show_in_a_ghz_state() -> None:
+    """Errors doubled lower the weight of the two right outcomes."""
+    mild, rough = (sampling.exact(ghz(4), n) for n in (FORTE, ROUGH))
+    assert mild[0] + mild[15] > rough[0] + rough[15]
+
+
+def test_untouched_qubits_stay_zero_and_cost_nothing() -> None:
+    """29 declared qubits, one used: the key is that of the used one."""
+    circuit = Circuit(29, (Gate("x", (27,)),))
+    assert dict(sampling.exact(circuit, None)) == {1 << 27: 1.0}
+
+
+def test_a_circuit_without_gates_gives_zero() -> None:
+    """Nothing to simulate."""
+    assert dict(sampling.exact(Circuit(3, ()), None)) == {0: 1.0}
+
+
+@pytest.mark.parametrize("shots", [100, 4096, 100_000])
+def test_counts_lie_within_the_bound_of_chance(shots: int) -> None:
+    """TVD ≤ Σ√(p(1−p)/(2πN)) + √(ln(1/α)/(2N)), α = 1e-6 for each of ten seeds."""
+    assert FORTE is not None
+    exact = sampling.exact(ghz(4), FORTE)
+    mean = sum(math.sqrt(p * (1 - p) / (2 * math.pi * shots)) for p in exact.values())
+    bound = mean + math.sqrt(math.log(1e6) / (2 * shots))
+    for seed in range(10):
+        sampled = sampling.sample(ghz(4), FORTE, shots, seed)
+        tvd = sum(abs(exact.get(k, 0) - sampled.get(k, 0)) for k in {*exact, *sampled}) / 2
+        assert tvd <= bound
+        assert math.isclose(sum(sampled.values()), 1)
+
+
+def test_seeds_reproduce_and_differ() -> None:
+    """The same seed the same counts; another one others."""
+    assert FORTE is not None
+    first, again, other = (sampling.sample(ghz(3), FORTE, 500, s) for s in (7, 7, 8))
+    assert first == again != other
+
+
+def test_counts_of_a_seed_are_pinned() -> None:
+    """A plan file replays years later: this fails if a library changes its stream."""
+    assert sampling._draw((0.5, 0.25, 0.25), 1000, 12345) == [529, 238, 233]
+
+
+def test_the_global_generator_is_left_alone() -> None:
+    """A cold cache and a warm one look the same to a target that draws from ``random``."""
+    import random
+
+    random.seed(3)
+    expected = random.random()
+    random.seed(3)
+    sampling.exact(random_circuit(99), ROUGH)
+    assert random.random() == expected
+
+
+def test_qiskit_is_loaded_by_the_first_execution_only() -> None:
+    """Plans whose jobs never run don't pay for it."""
+    code = """
+import sys
+from tests.unit.backend.scene import bell, play
+from harness.providers.ionq import IonQ
+
+async def act(scene):
+    q = IonQ.make(scene.south, {})
+    await scene.send(q, "POST", "/v0.4/jobs", bell())
+    await q.aclose()
+
+play(act)
+heavy = [m for m in ("qiskit", "qiskit_aer", "numpy", "httpx", "hypothesis", "yaml") if m in sys.modules]
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -228,6 +228,14 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """A result of a run that reached the target; ``n`` is its event number."""
+
+    n: int
+    run: str
+
+
+@dataclass(frozen=True)
 class Strike:
     """A fault acting on one call."""
 
@@ -294,7 +302,7 @@ class Case:
     @cached_property
     def settled(self) -> Settled | None:
         """How the settling ended; None if the play broke off."""
-        return next((e.fact for e in self.of(Settled)), None)  # type: ignore[misc]
+        return next((e.fact for e in self.history if isinstance(e.fact, Settled)), None)
 
     @cached_property
     def crashes(self) -> list[tuple[int, int | None]]:
@@ -390,6 +398,15 @@ class Case:
         return by_run
 
     @cached_property
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """Results that arrived with something in them that can be served."""
+        return tuple(
+            Delivery(e.n, e.fact.run)
+            for e in self.history
+            if isinstance(e.fact, ResultDelivered) and (e.fact.intact or e.fact.probabilities)
+        )
+
+    @cached_property
     def cancels(self) -> list[Event]:
         """Cancel requests as the backend received them."""
         return self.of(CancelReceived)
@@ -437,12 +454,8 @@ class Case:
                 if (job := run.accepted.metadata.get(argument)) in known and job:
                     yield run.id, job
         elif name == "attempt":
-            for sighting in self.seen(AttemptSeen):
-                if sighting.what.backend_job in self.runs and sighting.what.backend_job:
-                    yield sighting.what.backend_job, sighting.what.job
-            for result in self.seen(ResultSeen):
-                if result.what.backend_job in self.runs and result.what.backend_job:
-                    yield result.what.backend_job, result.what.job
+            shown = [s.what for s in (*self.seen(AttemptSeen), *self.seen(ResultSeen))]
+            yield from ((w.backend_job, w.job) for w in shown if w.backend_job in self.runs)
         elif name == "watermark":
             yield from self._by_watermark()
         elif name == "serial":
@@ -450,11 +463,13 @@ class Case:
 
     def _by_watermark(self) -> Iterable[tuple[str, str]]:
         """A total of shots that only one call of the play could have asked for names its job."""
+        if any(c.maybe_happened for c in self.calls("clone_job")):
+            return  # a copy asks for the same total as its origin
         asked: dict[int, set[str | None]] = defaultdict(set)
         for call in self.calls("submit_job", "clone_job", "create_change", "revise_change"):
             if call.maybe_happened:
-                job = call.first(JobSeen)
-                asked[total_shots(call.made.params)].add(job.job if job else None)
+                seen = call.first(JobSeen)
+                asked[total_shots(call.made.params)].add(seen.job if seen else None)
         for run in self.runs.values():
             jobs = asked.get(run.accepted.shots, set())
             if len(jobs) == 1 and (job := next(iter(jobs))) is not None:

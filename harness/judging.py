@@ -16,6 +16,23 @@ from harness.model import History, Status, Verdict, Violation
 from harness.registry import instances
 
 
+_ENDS = ("succeeded", "failed", "cancelled", "expired")
+
+#: the life cycle of a target that publishes none: state → states that may follow
+DEFAULT_LIFECYCLE: Mapping[str, tuple[str, ...]] = {
+    "queued": ("authorized", "cancelling", *_ENDS),
+    "authorized": ("running", "cancelling", *_ENDS),
+    "running": ("primary_failed", "cancelling", *_ENDS),
+    "primary_failed": ("falling_back", "cancelling", *_ENDS),
+    "falling_back": ("cancelling", *_ENDS),
+    "cancelling": _ENDS,
+    "succeeded": (),
+    "failed": (),
+    "cancelled": (),
+    "expired": (),
+}
+
+
 @dataclass(frozen=True)
 class Held:
     """The rule was put to the test and held."""

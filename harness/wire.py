@@ -68,8 +68,9 @@ LOST = Reply(0, cut_at=0)
 class Double(Protocol):
     """A south-side service that the harness plays."""
 
-    #: the service's name in facts and fault sites: backend, policy …
-    service: str
+    @property
+    def service(self) -> str:
+        """The service's name in facts and fault sites: backend, policy …"""
 
     def site(self, request: Request) -> Site:
         """Which operation of the service a request is, for facts and faults."""

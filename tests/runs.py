@@ -165,7 +165,7 @@ def fallback_history(*, faulty: bool) -> History:
         part="closing",
     )
     n = tape.add(62_000, made, "invoke")
-    seen = (ResultSeen(job="j-1", value=[0.7], executed="classical" if faulty else "qpu", fallback=False),)
+    seen = (ResultSeen(job="j-1", value=(0.7,), executed="classical" if faulty else "qpu", fallback=False),)
     answer = CallAnswered(step="", role="get_result", outcome="accepted", status=200, seen=seen)
     tape.add(62_001, answer, "ok", n)
     tape.add(62_010, Settled(quiet=True, waited_ms=0))

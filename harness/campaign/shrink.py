@@ -74,11 +74,16 @@ class _Work:
                 return
             position = hit or 0
 
+    def _simpler(self, candidate: Plan) -> bool:
+        """Smaller; or as small with a simpler contract, which no other candidate ever takes back."""
+        new, old = size(candidate), size(self.plan)
+        return new < old or (new == old and candidate.contract != self.plan.contract)
+
     def attempt(self, candidate: Plan, *, equal: bool = False) -> bool:
         """Take a candidate if it is smaller and holds. ``equal``: renaming, which is as small."""
         if self.plays >= self._most or not candidate.steps or candidate == self.plan:
             return False
-        if not equal and not size(candidate) < size(self.plan):
+        if not equal and not self._simpler(candidate):
             return False
         key = repr(candidate)
         if key in self._refused:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.commands._options import shipped
 from harness.inputs.load import PlanMeta, dump_plan, load_plan, load_target, locate_target
 from harness.inputs.target import Target
 from harness.model import Finding, History, Plan, Signature
@@ -53,7 +54,7 @@ def plan_text(finding: Finding, target_path: str, variant: str, caps: Mapping[st
 def read_plan(path: Path, target_path: str | None = None) -> StoredPlan:
     """A plan file and its target; ``target_path``: another target than the one it names."""
     plan, meta = load_plan(path)
-    target = load_target(target_path or locate_target(meta, path))
+    target = load_target(target_path or _where(meta, path))
     # a variant belongs to the target it was found with
     variant = meta.variant if not target_path or meta.variant in target.variants else ""
     return StoredPlan(
@@ -65,3 +66,9 @@ def read_plan(path: Path, target_path: str | None = None) -> StoredPlan:
         signature=Signature(meta.invariant, meta.clause),
         history_digest=meta.history,
     )
+
+
+def _where(meta: PlanMeta, path: Path) -> str | Path:
+    """The plan's own target: from here, else where qharness lies, else as the loader finds it (or says it can't)."""
+    near = shipped(meta.target) if meta.target else ""
+    return near if Path(near).is_file() else locate_target(meta, path)

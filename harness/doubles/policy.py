@@ -74,8 +74,7 @@ class Policy(Service):
             raw = request.query.get("input")
             return self._decide(path, json.loads(raw) if raw else None)
         if request.method == "PUT":
-            self._put(path.split("/"), request.json())
-            return Reply(204)
+            return self._replace(path, request.json())
         if request.method == "PATCH":
             return self._patch(path, request.json())
         return Reply.of_json(405, {"code": "method_not_allowed", "message": request.method})
@@ -102,6 +101,15 @@ class Policy(Service):
                 self._put(parts, operation.get("value"))
             else:
                 del _lookup(self._data, parts[:-1])[parts[-1]]
+        return Reply(204)
+
+    def _replace(self, path: str, value: Any) -> Reply:
+        if path:
+            self._put(path.split("/"), value)
+        elif isinstance(value, dict):
+            self._data = value
+        else:
+            return _NOT_JSON
         return Reply(204)
 
     def _put(self, parts: list[str], value: Any) -> None:

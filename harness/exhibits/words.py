@@ -71,10 +71,14 @@ def step_in_words(step: Step, numbers: Mapping[str, int]) -> str:
     if step.credential:
         rest.append(f"with credential {step.credential + 1}")
     who = f"{step.actor} " if step.actor else ""
-    when = "at the same instant " if step.together else ""
-    if step.after_ms:
-        when += f"{duration(step.after_ms)} later "
-    return f"{when}{who}{phrase}" + (f" ({', '.join(rest)})" if rest else "")
+    return f"{_moment(step)}{who}{phrase}" + (f" ({', '.join(rest)})" if rest else "")
+
+
+def _moment(step: Step) -> str:
+    """When a step starts: after the answers to those before it, or with them."""
+    if step.together:
+        return "at the same instant" + (f" plus {duration(step.after_ms)}" if step.after_ms else "") + ", "
+    return f"{duration(step.after_ms)} later, " if step.after_ms else ""
 
 
 def _phrase(step: Step, numbers: Mapping[str, int]) -> tuple[str, frozenset[str]]:

@@ -93,8 +93,8 @@ def _by_operation_id(node: Node, operations: Operations | None) -> tuple[str, st
     name = node.text()
     if operations is None:
         raise node.problem(
-            f"{name!r} is no operation: there is no OpenAPI document to look an operationId up in",
-            "Write method and path, e.g. POST /v1/jobs.",
+            f"{name!r} can't be looked up: there is no OpenAPI document in a file to find an operationId in",
+            "Write method and path, e.g. POST /v1/jobs, or save the document beside this file.",
         )
     if name not in operations.by_id:
         what = f"the OpenAPI document has no operationId {name!r}"
@@ -123,7 +123,7 @@ def _fixed(node: Node) -> dict[str, Any]:
         _key_place(node, where)
         plain = fixed[where] = value.plain()
         if isinstance(plain, str) and plain.startswith("actor:") and plain not in ACTOR_VALUES:
-            raise value.problem(f"{plain!r} is nothing of an actor", suggestion(plain, ACTOR_VALUES))
+            raise value.problem(f"{plain!r} is nothing of an actor", f"Known: {', '.join(ACTOR_VALUES)}.")
     return fixed
 
 
@@ -157,15 +157,16 @@ def _refuse_lost_places(binding: Binding, node: Node) -> None:
     wanted = set(placeholders(binding.path))
     written = [w for places in binding.request.values() for w in places] + list(binding.fixed)
     given = {p.name for w in written if (p := place(w)).part == "path"}
+    if strange := sorted(given - wanted):
+        what = f"path:{strange[0]} is nowhere in the path {binding.path}"
+        instead = f"The path has {', '.join(f'path:{w}' for w in sorted(wanted)) or 'no place for a value'}."
+        raise node.problem(what, instead)
     if missing := sorted(wanted - given):
         raise node.problem(
             f"the path {binding.path} needs a value for {{{missing[0]}}}",
             f"Send a parameter to path:{missing[0]}, or fix it: "
-            f'fixed: {{"path:{missing[0]}": actor:tenant}}.',
+            f"fixed: {{path:{missing[0]}: actor:tenant}}.",
         )
-    if strange := sorted(given - wanted):
-        what = f"path:{strange[0]} is nowhere in the path {binding.path}"
-        raise node.problem(what, suggestion(strange[0], wanted))
 
 
 def _written_places(section: Section) -> Iterator[Node]:
@@ -184,7 +185,8 @@ def _refuse_undescribed(node: Node, binding: Binding, operations: Operations) ->
         known = operations.parameters(binding.method, binding.path, "query")
         if where.name not in known:
             what = f"by the OpenAPI document, {line} has no query parameter {where.name!r}"
-            raise node.problem(what, suggestion(where.name, known))
+            instead = suggestion(where.name, known) or "It describes no query parameter."
+            raise node.problem(what, instead)
     schema = operations.body_schema(binding.method, binding.path)
     if where.part == "body" and schema is not None:
         lost = operations.lost(schema, where.keys)

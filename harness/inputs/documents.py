@@ -101,6 +101,8 @@ def _hint(error: yaml.MarkedYAMLError) -> str:
         return 'A value that holds ": " must be in quotes; or the indentation is off.'
     if "cannot start any token" in problem:
         return "Indent with spaces, not tabs; quote values that begin with @, ` or %."
+    if "',' or '" in problem:
+        return "Inside braces or brackets, put a value that holds [ ] { } or , in quotes."
     if "undefined alias" in problem:
         return "An alias (*name) needs its anchor (&name) earlier in the file."
     return str(error.context or "")

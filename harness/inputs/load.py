@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import FileProblem
 from harness.inputs import documents
-from harness.inputs.nodes import Node, suggestion
+from harness.inputs.checking import check
+from harness.inputs.nodes import suggestion
 from harness.inputs.plan_file import PlanMeta, dump_plan, encode_plan, read_plan
 from harness.inputs.scenario import Scenario
 from harness.inputs.scenario_file import read_scenario
@@ -66,24 +66,3 @@ def locate_target(meta: PlanMeta, plan_path: str | Path) -> Path:
             return path
     instead = f"Install it there, or give another: --target FILE. Tried {', '.join(map(str, tried))}."
     raise documents.load(plan_path).problem(f"its target {meta.target!r} is not here", instead)
-
-
-def check(paths: Sequence[str | Path]) -> list[FileProblem]:
-    """Everything that is wrong with some files, and between them; an empty list if nothing is."""
-    problems: list[FileProblem] = []
-    for path in paths:
-        try:
-            _check_one(documents.load(path), problems)
-        except FileProblem as problem:
-            problems.append(problem)
-    return problems
-
-
-def _check_one(root: Node, problems: list[FileProblem]) -> None:
-    keys = set(root.entries())
-    if "factory" in keys or "actors" in keys:
-        read_target(root, problems)
-    elif "schema" in keys or "plan" in keys:
-        read_plan(root)
-    else:
-        read_scenario(root)

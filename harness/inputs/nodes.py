@@ -182,7 +182,9 @@ class Node:
                 raise self.key_problem(key, f"unknown key {key!r}", suggestion(key, known))
         for key in required:
             if key not in entries or entries[key].value is None:
-                raise self.problem(f"lacks {key!r}" if key not in entries else f"{key!r} is empty")
+                if key in entries:
+                    raise self.key_problem(key, f"{key!r} is empty")
+                raise self.problem(f"lacks {key!r}")
         return Section(self, entries)
 
     def words(self) -> dict[str, str]:

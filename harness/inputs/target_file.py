@@ -27,6 +27,7 @@ from harness.inputs.target import (
     Store,
     Target,
 )
+from harness.inputs.writing import written
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -334,7 +335,8 @@ def _way(node: Node) -> str:
     if text.startswith("metadata:") and text != "metadata:":
         return text
     if text not in WAYS:
-        instead = suggestion(text, WAYS) or "Write metadata:<field>, trace, attempt, watermark or serial."
+        near = suggestion(text, WAYS, listing=False)
+        instead = near or "Write metadata:<field>, trace, attempt, watermark or serial."
         raise node.problem(f"{text!r} is no way to tell which run belongs to which job", instead)
     return text
 
@@ -366,6 +368,9 @@ def _contract(
 def _contract_source(
     node: Node, bindings: Mapping[str, Binding], doubles: tuple[DoubleUse, ...]
 ) -> ContractSource:
+    if not node.is_mapping:
+        what = f"must say where its value comes from, not {node.plain()!r}"
+        raise node.problem(what, f"If this is the target's own promise: {{fixed: {written(node.plain()).strip()}}}.")
     section = node.section(*_WAYS_OF_TERMS)
     if len(section.entries) != 1:
         listed = ", ".join(section.entries) or "nothing"

@@ -19,7 +19,7 @@ def dimensions(case: Case, tenant: str) -> list[str]:
 def limits(case: Case, tenant: str, dimension: str, when: Interval) -> list[float]:
     """Every limit that can have been in force at some instant of an interval."""
     stated = case.contract.get(f"quota.{dimension}.limit")
-    initial = [] if stated is None else [float(stated)]
+    initial = _shown(case, tenant, dimension) if stated is None else [float(stated)]
     writes = [
         write(c, float(c.param("limit") or 0), sure=_at_once(c, dimension))
         for c in case.calls("set_quota")
@@ -27,6 +27,12 @@ def limits(case: Case, tenant: str, dimension: str, when: Interval) -> list[floa
     ]
     slack_ns = case.seconds_ns("timing.propagation_s")
     return possible(initial, writes, when, slack_ns)
+
+
+def _shown(case: Case, tenant: str, dimension: str) -> list[float]:
+    """Limits that the target itself shows, for a dimension of which the contract says nothing."""
+    mine = [s.what for s in case.seen(QuotaSeen) if s.what.tenant == tenant]
+    return sorted({float(q.limit) for q in mine if q.dimension == dimension and q.limit is not None})
 
 
 def _for_tenant(call: NorthCall, tenant: str) -> bool:

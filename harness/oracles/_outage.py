@@ -40,8 +40,8 @@ def policy_outages(case: Case) -> Outages:
             end = ends.get(event.n)
             fact = end.fact if end else None
             good = isinstance(fact, ServiceCalled) and end is not None and end.phase == "ok" and _good(fact)
-            place = (end.n, end.at_ns) if end else (None, None)
-            askings.append(Asking(event.n, event.at_ns, *place, answered=good))
+            to_n, to_ns = (end.n, end.at_ns) if end else (None, None)
+            askings.append(Asking(event.n, event.at_ns, to_n, to_ns, answered=good))
     return Outages(tuple(askings), _total(case))
 
 

@@ -15,6 +15,7 @@ SINGLE, MULTI = "ionq.circuit.v1", "ionq.multi-circuit.v1"
 MAX_BYTES, MAX_CIRCUITS, MAX_GATES, MAX_SHOTS = 10_000_000, 5_000, 150_000, 1_000_000
 DEFAULT_SHOTS = 100
 _DEBIASING_SHOTS = 500
+_LARGEST_ANGLE = 1e9
 
 #: IonQ's word → ours; what is not listed is the same
 _WORDS = {
@@ -95,7 +96,7 @@ def load(body: bytes) -> Mapping[str, Any]:
         raise Refusal(413, "The request body may not exceed 10MB.")
     try:
         payload = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refusal(400, "The request body is not valid JSON.") from None
     if not isinstance(payload, dict):
         raise Refusal(400, "The request body must be an object.")
@@ -113,7 +114,7 @@ def _noise(payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if payload.get("noise") is None:
         return None
     noise = _object(payload, "noise")
-    if noise.get("model") not in NOISE_MODELS:
+    if not isinstance(noise.get("model"), str) or noise["model"] not in NOISE_MODELS:
         raise Refusal(400, '"noise.model" is not a known noise model.', "noise.model")
     if noise.get("seed") is not None and not _is_int(noise["seed"]):
         raise Refusal(400, '"noise.seed" must be an integer.', "noise.seed")
@@ -162,7 +163,7 @@ def _circuit(item: Any, default_qubits: Any, place: str) -> Circuit:
     qubits = item.get("qubits") or default_qubits or touched
     if not _is_int(qubits) or qubits < touched:
         raise Refusal(400, f'"{place}.qubits" is not a width of its circuit.', f"{place}.qubits")
-    return Circuit(qubits, gates)
+    return Circuit(int(qubits), gates)
 
 
 def _gate(item: Any, place: str) -> Gate:
@@ -179,7 +180,7 @@ def _gate(item: Any, place: str) -> Gate:
         raise Refusal(400, f'"{place}" has wrong qubits for {word}.', place)
     if name not in ROTATIONS:
         return Gate(name, targets, controls)
-    if isinstance(angle, bool) or not isinstance(angle, int | float):
+    if not _is_angle(angle):
         raise Refusal(400, f'"{place}.rotation" must be a number.', place)
     return Gate(name, targets, controls, float(angle))
 
@@ -222,4 +223,11 @@ def _text(payload: Mapping[str, Any], key: str) -> str | None:
 
 def _is_int(value: Any) -> bool:
     """JSON has one kind of number: 2.0 is a qubit, as the spec's ``number`` says; True is not."""
-    return not isinstance(value, bool) and isinstance(value, int | float) and value == int(value)
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_angle(value: Any) -> bool:
+    """Neither NaN nor an infinity, which Python's JSON reads, nor an integer beyond all floats."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST_ANGLE

@@ -16,9 +16,9 @@ from uuid import UUID
 
 from harness.backend.devices import DEVICES, Device
 from harness.backend.runs import Backend, Run
-from harness.clock import NS_PER_MS, date_at
 from harness.errors import UsageProblem
 from harness.facts import ResultDelivered
+from harness.providers import _ionq_views as views
 from harness.providers._ionq_input import MULTI, SINGLE, Job, Refusal, parse
 from harness.seed import stream
 from harness.south import Service, South
@@ -39,9 +39,6 @@ DEFINITE: Mapping[int, bool] = {
     504: False,
 }
 
-PROBABILITIES = "ionq.result.probabilities.json.v1"
-AGGREGATE = "ionq.result.probabilities-aggregate.json.v1"
-_BASE = "/v0.4"
 _PAGE = 25
 _ERRORS = {
     400: "Bad Request",
@@ -49,14 +46,6 @@ _ERRORS = {
     404: "Not Found Error",
     413: "Request Entity Too Large",
 }
-#: what the document allows as failure.code
-FAILURES = (
-    "QuantumComputerError",
-    "InternalError",
-    "SimulationTimeout",
-    "SystemCancel",
-    "TooLongPredictedExecutionTime",
-)
 
 
 @dataclass
@@ -242,11 +231,11 @@ class IonQ(Service):
         return Reply.of_json(200, self._device_view(self._device(device)))
 
     def _characterizations(self, request: Request, device: str) -> Reply:
-        found = [_characterization(self._device(device), self._south.seed)]
+        found = [views.characterization(self._device(device), self._south.seed)]
         return Reply.of_json(200, {"characterizations": found, "pages": 1})
 
     def _characterization(self, request: Request, device: str, characterization: str) -> Reply:
-        found = _characterization(self._device(device), self._south.seed)
+        found = views.characterization(self._device(device), self._south.seed)
         if found["id"] != characterization:
             raise Refusal(404, "Characterization not found.", source="path")
         return Reply.of_json(200, found)
@@ -274,12 +263,12 @@ class IonQ(Service):
             "session_id": job.session_id,
             "metadata": None if child else dict(job.order.metadata) or None,
             "name": job.children[index] if index is not None else job.name,
-            **_times(run),
-            "failure": _failure(run),
+            **views.times(run),
+            "failure": views.failure(run),
             "output": {},
             "settings": {},
             "stats": {"qubits": job.order.qubits, "circuits": 1 if child else len(job.order.circuits)},
-            "results": _results(identity, job.type == MULTI and not child) if run.results else None,
+            "results": views.results(identity, job.type == MULTI and not child) if run.results else None,
             "child_job_ids": None if child else list(entry.children) or None,
         }
         if job.noise is not None:
@@ -290,16 +279,7 @@ class IonQ(Service):
 
     def _device_view(self, device: Device) -> dict[str, Any]:
         waiting = self.backend.waiting(device.name)
-        return {
-            "backend": device.name,
-            "status": "available" if device.online else "unavailable",
-            "qubits": device.qubits,
-            "average_queue_time": device.queue_ms * (1 + waiting),
-            "last_updated": _iso(self._south.clock.now_ns()),
-            "characterization_id": _characterization_id(device, self._south.seed),
-            "degraded": False,
-            "location": device.region,
-        }
+        return views.backend(device, waiting, self._south.clock.now_ns(), self._south.seed)
 
     def _device(self, name: str) -> Device:
         if (device := self.backend.device(name)) is None:
@@ -320,7 +300,7 @@ class IonQ(Service):
 
 
 def _route(method: str, path: str, operation: str, answer: Callable[..., Reply], public: bool = False) -> _Route:
-    pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", _BASE + path)
+    pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", views.BASE + path)
     return _Route(method, re.compile(pattern + "/?"), operation, answer, public)
 
 
@@ -414,58 +394,6 @@ def _limit(raw: str | None) -> int:
     return int(raw)
 
 
-def _times(run: Run) -> dict[str, Any]:
-    took_ms = None
-    if run.started_ns is not None and run.state == "completed" and run.ended_ns is not None:
-        took_ms = (run.ended_ns - run.started_ns) // NS_PER_MS
-    return {
-        "submitted_at": _iso(run.submitted_ns),
-        "started_at": None if run.started_ns is None else _iso(run.started_ns),
-        "completed_at": None if run.ended_ns is None else _iso(run.ended_ns),
-        "predicted_wait_time_ms": run.device.queue_ms,
-        "predicted_execution_duration_ms": run.duration_ms,
-        "execution_duration_ms": took_ms,
-    }
-
-
-def _failure(run: Run) -> dict[str, str] | None:
-    if run.state != "failed":
-        return None
-    code = run.reason if run.reason in FAILURES else "InternalError"
-    return {"code": code, "message": run.reason or "The job failed."}
-
-
-def _results(job: str, aggregate: bool) -> dict[str, Any]:
-    kind = AGGREGATE if aggregate else PROBABILITIES
-    return {
-        kind: {"id": "probabilities", "format": kind, "media_type": "application/json"},
-        "probabilities": {"url": f"{_BASE}/jobs/{job}/results/probabilities"},
-    }
-
-
-def _characterization_id(device: Device, seed: int) -> str:
-    return str(UUID(int=stream(seed, "characterization", device.name).getrandbits(128), version=4))
-
-
-def _characterization(device: Device, seed: int) -> dict[str, Any]:
-    fidelity = {"spam": {"median": 1.0}}
-    if device.noise is not None:
-        fidelity = {
-            "spam": {"median": device.noise.fidelity_spam},
-            "1q": {"median": device.noise.fidelity_1q},
-            "2q": {"median": device.noise.fidelity_2q},
-        }
-    return {
-        "id": _characterization_id(device, seed),
-        "backend": device.name,
-        "date": _iso(0),
-        "qubits": device.qubits,
-        "connectivity": [[a, b] for a in range(device.qubits) for b in range(a + 1, device.qubits)],
-        "fidelity": fidelity,
-        "timing": {"readout": 0, "reset": 0},
-    }
-
-
 def _devices(changes: Mapping[str, Mapping[str, Any]]) -> tuple[Device, ...]:
     shipped = {d.name: d for d in DEVICES}
     if unknown := sorted(set(changes) - set(shipped)):
@@ -474,7 +402,3 @@ def _devices(changes: Mapping[str, Mapping[str, Any]]) -> tuple[Device, ...]:
         return tuple(replace(d, **changes.get(name, {})) for name, d in shipped.items())
     except TypeError as error:
         raise UsageProblem(f"devices of the ionq double: {error}") from None
-
-
-def _iso(at_ns: int) -> str:
-    return date_at(at_ns).isoformat(timespec="milliseconds").replace("+00:00", "Z")

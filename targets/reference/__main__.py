@@ -15,9 +15,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     arguments = parser.parse_args()
-    uvicorn.run(
-        from_environment(), host=arguments.host, port=arguments.port, log_level="warning"
-    )
+    uvicorn.run(from_environment(), host=arguments.host, port=arguments.port, log_level="warning")
 
 
 if __name__ == "__main__":

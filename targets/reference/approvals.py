@@ -87,9 +87,7 @@ class Approvals:
 
     def live(self, connection: Connection, subject: Subject) -> list[Decision]:
         """The decisions on exactly this revision that were not withdrawn, in order."""
-        query = sa.select(decisions).where(
-            decisions.c.change == subject.change, decisions.c.withdrawn_at_ms.is_(None)
-        )
+        query = sa.select(decisions).where(decisions.c.change == subject.change, decisions.c.withdrawn_at_ms.is_(None))
         if "APR-01" not in self._defects:
             query = query.where(
                 decisions.c.revision == subject.revision,
@@ -199,9 +197,7 @@ class Approvals:
             raise Forbidden("it is another person's decision")
         if row.verdict == "reject" or row.revision != subject.revision:
             raise Conflict("this decision is final")
-        connection.execute(
-            sa.update(decisions).where(decisions.c.id == decision).values(withdrawn_at_ms=now_ms())
-        )
+        connection.execute(sa.update(decisions).where(decisions.c.id == decision).values(withdrawn_at_ms=now_ms()))
 
     def _seat(self, actor: Actor) -> str:
         if self._defects & {"APR-08", "APR-09"}:

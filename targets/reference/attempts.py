@@ -136,9 +136,7 @@ class Attempts:
         self._jobs.note(connection, job, "start_attempt", object_id=attempt.id)
         return attempt
 
-    def acknowledge(
-        self, connection: Connection, job: Job, attempt: Attempt, backend_job: str
-    ) -> Attempt:
+    def acknowledge(self, connection: Connection, job: Job, attempt: Attempt, backend_job: str) -> Attempt:
         """The backend has the run: from here on it costs."""
         self._quotas.charge(connection, job.id, attempt.id, "shots", attempt.started_at_ms)
         return _set(connection, attempt, state="submitted", backend_job=backend_job)
@@ -167,13 +165,9 @@ class Attempts:
             ended_at_ms=now_ms(),
             retry_at_ms=retry_at_ms,
         )
-        self._jobs.note(
-            connection, job, "finish_attempt", object_id=attempt.id, outcome="failed"
-        )
+        self._jobs.note(connection, job, "finish_attempt", object_id=attempt.id, outcome="failed")
         if fault.kind is FaultKind.REFUSED:
-            self._jobs.finish(
-                connection, job, "failed", leaving={"running"}, reason="backend_refused"
-            )
+            self._jobs.finish(connection, job, "failed", leaving={"running"}, reason="backend_refused")
         elif retry_at_ms is None:
             jobs.move(connection, job.id, {"running"}, "primary_failed", reason=str(fault.kind))
 
@@ -197,9 +191,7 @@ class Attempts:
         else:
             self._jobs.finish(connection, job, "cancelled", leaving=leaving)
 
-    def close(
-        self, connection: Connection, job: Job, attempt: Attempt, state: str, *, consumed: bool
-    ) -> None:
+    def close(self, connection: Connection, job: Job, attempt: Attempt, state: str, *, consumed: bool) -> None:
         """The fate of a run that no longer decides about its job is known; settle what it held."""
         if consumed:
             self._quotas.charge(connection, job.id, attempt.id, "shots", attempt.started_at_ms)
@@ -242,9 +234,7 @@ class Attempts:
         backoff_s = min(settings.backoff_s * 2 ** (attempt.number - 1), settings.backoff_max_s)
         return now_ms() + ms(max(backoff_s, fault.retry_after_s))
 
-    def _result(
-        self, job: Job, attempt: Attempt, predictions: list[float]
-    ) -> Mapping[str, object]:
+    def _result(self, job: Job, attempt: Attempt, predictions: list[float]) -> Mapping[str, object]:
         executed, fallback = attempt.backend, attempt.backend == CLASSICAL
         if "FBK-03" in self._defects:
             executed, fallback = job.manifest.backend, False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
@@ -21,8 +21,6 @@ from targets.reference.timestamps import now_ms, rfc3339
 Outcome = Literal["ok", "denied", "failed"]
 #: a checkpoint is signed for every so many entries
 CHECKPOINT_EVERY = 16
-
-_displayed = [column for column in audit.c if column.name != "hash"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +62,7 @@ def record(connection: Connection, entry: Entry) -> None:
     connection.execute(sa.update(audit_head).where(audit_head.c.id == 1).values(hash=link))
 
 
-def entries(
-    connection: Connection, *, tenant: str | None, after: int, limit: int
-) -> list[Row[tuple[object, ...]]]:
+def entries(connection: Connection, *, tenant: str | None, after: int, limit: int) -> list[Row[Any]]:
     """Entries after a number, in order: one tenant's, or with None everybody's."""
     query = sa.select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(limit)
     if tenant is not None:

@@ -49,9 +49,7 @@ class FaultKind(StrEnum):
 class BackendFault(Exception):
     """A call that brought no usable answer. ``harmless``: it surely had no effect."""
 
-    def __init__(
-        self, kind: FaultKind, detail: str, *, harmless: bool, retry_after_s: float = 0
-    ) -> None:
+    def __init__(self, kind: FaultKind, detail: str, *, harmless: bool, retry_after_s: float = 0) -> None:
         super().__init__(f"{kind}: {detail}")
         self.kind = kind
         self.harmless = harmless
@@ -144,10 +142,8 @@ class IonQ:
     async def probabilities(self, job: BackendJob) -> list[dict[str, float]]:
         """A completed run's distributions, in the order of its circuits."""
         body = await self._call("GET", job.result_path)
-        parts = [body] if not job.children else [body.get(child) for child in job.children]
-        if not all(isinstance(p, dict) and all(map(_is_number, p.values())) for p in parts):
-            raise BackendFault(FaultKind.INVALID_RESULT, "no distributions", harmless=True)
-        return [{str(k): float(v) for k, v in part.items()} for part in parts]
+        parts = [body.get(child) for child in job.children] if job.children else [body]
+        return [_distribution(part) for part in parts]
 
     def _result_path(self, backend_job: str, results: object) -> str:
         if isinstance(results, dict):
@@ -167,7 +163,7 @@ class IonQ:
         path: str,
         *,
         body: object = None,
-        headers: Mapping[str, str] = {},  # noqa: B006 - never changed
+        headers: Mapping[str, str] = {},
         missing: FaultKind = FaultKind.REFUSED,
     ) -> dict[str, Any]:
         url = path if path.startswith("http") else self._base + path
@@ -182,9 +178,7 @@ class IonQ:
             raise BackendFault(FaultKind.TRUNCATED, "no JSON object", harmless=False)
         return document
 
-    async def _send(
-        self, method: str, url: str, body: object, headers: Mapping[str, str]
-    ) -> httpx.Response:
+    async def _send(self, method: str, url: str, body: object, headers: Mapping[str, str]) -> httpx.Response:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._http.request(method, url, json=body, headers=headers)
@@ -216,6 +210,12 @@ def _retry_after_s(value: str | None) -> float:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _distribution(part: object) -> dict[str, float]:
+    if not isinstance(part, dict) or not all(map(_is_number, part.values())):
+        raise BackendFault(FaultKind.INVALID_RESULT, "no distribution", harmless=True)
+    return {str(key): float(value) for key, value in part.items()}
 
 
 def _text(document: Mapping[str, Any], name: str) -> str:

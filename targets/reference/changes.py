@@ -69,17 +69,13 @@ class Change:
 class Changes:
     """Transactions on changes."""
 
-    def __init__(
-        self, settings: Settings, approvals: Approvals, quotas: Quotas
-    ) -> None:
+    def __init__(self, settings: Settings, approvals: Approvals, quotas: Quotas) -> None:
         self._settings = settings
         self._defects = settings.defects
         self._approvals = approvals
         self._quotas = quotas
 
-    def visible(
-        self, connection: Connection, actor: Actor, change_id: str, *, lock: bool = False
-    ) -> Change:
+    def visible(self, connection: Connection, actor: Actor, change_id: str, *, lock: bool = False) -> Change:
         """A change that the actor may know of; NotFound. ``lock`` keeps rivals out until the transaction ends."""
         query = sa.select(changes).where(changes.c.id == change_id)
         row = connection.execute(query.with_for_update() if lock else query).first()
@@ -87,9 +83,7 @@ class Changes:
             raise NotFound("no such change")
         return self._change(row)
 
-    def list(
-        self, connection: Connection, actor: Actor, *, after: int, limit: int
-    ) -> tuple[list[Change], int | None]:
+    def list(self, connection: Connection, actor: Actor, *, after: int, limit: int) -> tuple[list[Change], int | None]:
         """Changes in the order of their creation, and the cursor for the next page if there may be one."""
         query = sa.select(changes).where(changes.c.seq > after)
         if actor.tenant is not None:
@@ -103,14 +97,10 @@ class Changes:
             return tenants.load(connection, tenant).version
         if isinstance(proposal, QuotaRaise):
             return self._quotas.level(connection, tenant, proposal.dimension).version
-        query = sa.select(policies.c.version).where(
-            policies.c.tenant == tenant, policies.c.name == proposal.name
-        )
+        query = sa.select(policies.c.version).where(policies.c.tenant == tenant, policies.c.name == proposal.name)
         return connection.execute(query).scalar() or 0
 
-    def propose(
-        self, connection: Connection, actor: Actor, tenant: str, proposal: Proposal, guard: Verdict
-    ) -> Change:
+    def propose(self, connection: Connection, actor: Actor, tenant: str, proposal: Proposal, guard: Verdict) -> Change:
         """Store a new change in its first revision."""
         change = Change(
             id=str(uuid.uuid4()),
@@ -194,9 +184,7 @@ class Changes:
             raise Conflict("the revision has another digest", code="stale_revision")
         return self._approvals.judge(connection, actor, change.subject, change.guard, stage_name)
 
-    def decide(
-        self, connection: Connection, actor: Actor, read: Change, verdict: Choice, stage: Stage
-    ) -> Decision:
+    def decide(self, connection: Connection, actor: Actor, read: Change, verdict: Choice, stage: Stage) -> Decision:
         """Store a decision on the revision that was read, if it still stands and the actor may still decide."""
         change = self.visible(connection, actor, read.id, lock=True)
         if change.subject != read.subject or change.state not in UNDECIDED:
@@ -210,9 +198,7 @@ class Changes:
             self._reassess(connection, change)
         return decision
 
-    def withdraw(
-        self, connection: Connection, actor: Actor, change_id: str, decision: str
-    ) -> None:
+    def withdraw(self, connection: Connection, actor: Actor, change_id: str, decision: str) -> None:
         """Take an own decision back before the change is executed."""
         change = self.visible(connection, actor, change_id, lock=True)
         if change.state not in UNDECIDED:

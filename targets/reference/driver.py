@@ -149,9 +149,7 @@ class Driver:
                 gap_s = min(gap_s * 2, self._settings.backoff_max_s)
             else:
                 if backend_job is not None:
-                    await self._store.transaction(
-                        self._attempts.acknowledge, job, attempt, backend_job
-                    )
+                    await self._store.transaction(self._attempts.acknowledge, job, attempt, backend_job)
                     return
                 misses += 1
                 if misses == LOOKUPS:
@@ -196,13 +194,9 @@ class Driver:
         try:
             predictions = await self._predictions(job, run)
         except BackendFault as fault:
-            await self._store.transaction(
-                self._attempts.fail, job, attempt, fault, consumed=True
-            )
+            await self._store.transaction(self._attempts.fail, job, attempt, fault, consumed=True)
             return
-        await self._store.transaction(
-            self._attempts.succeed, job, attempt, predictions, RUNNABLE
-        )
+        await self._store.transaction(self._attempts.succeed, job, attempt, predictions, RUNNABLE)
 
     async def _predictions(self, job: Job, run: BackendJob) -> list[float]:
         distributions = await self._fetch(run)
@@ -288,9 +282,7 @@ class Driver:
         elif run.status == "completed":
             await self._conclude(job, attempt, run)
         else:
-            await self._store.transaction(
-                self._attempts.close, job, attempt, "cancelled", consumed=False
-            )
+            await self._store.transaction(self._attempts.close, job, attempt, "cancelled", consumed=False)
 
     # ------------------------------------------------------------ the classical path
 
@@ -315,9 +307,7 @@ class Driver:
             else:
                 misses += backend_job is None
             if misses == LOOKUPS:
-                await self._store.transaction(
-                    self._attempts.close, job, attempt, "failed", consumed=False
-                )
+                await self._store.transaction(self._attempts.close, job, attempt, "failed", consumed=False)
                 return
             if run is not None and run.ended:
                 await self._settle(job, attempt, run)
@@ -328,9 +318,7 @@ class Driver:
 
     async def _settle(self, job: Job, attempt: Attempt, run: BackendJob) -> None:
         state = {"completed": "completed", "canceled": "cancelled"}.get(run.status, "failed")
-        await self._store.transaction(
-            self._attempts.close, job, attempt, state, consumed=run.status == "completed"
-        )
+        await self._store.transaction(self._attempts.close, job, attempt, state, consumed=run.status == "completed")
 
     async def _pause(self, span_ms: int) -> bool:
         """Wait; True if somebody nudged."""
@@ -354,6 +342,4 @@ def _known(attempt: Attempt) -> str:
 
 
 def _canceled(backend_job: str) -> BackendJob:
-    return BackendJob(
-        id=backend_job, status="canceled", failure=None, children=(), result_path=""
-    )
+    return BackendJob(id=backend_job, status="canceled", failure=None, children=(), result_path="")

@@ -47,9 +47,7 @@ class Execution:
         self._quotas = quotas
         self._jobs = jobs
 
-    def check(
-        self, connection: Connection, actor: Actor, change_id: str, expected: Expectation
-    ) -> Change:
+    def check(self, connection: Connection, actor: Actor, change_id: str, expected: Expectation) -> Change:
         """The change, if by what is known now it may be executed; raises what forbids it."""
         change = self._changes.visible(connection, actor, change_id)
         self._check_state(change)
@@ -84,7 +82,7 @@ class Execution:
         base = self._changes.base_version(connection, change.tenant, change.proposal)
         if base != change.base_version:
             raise Conflict("what the change builds on has moved", code="base_moved")
-        if "APR-02" in self._defects and expected.target in REGIONS:
+        if "APR-02" in self._defects and expected.target is not None:
             change = _redirected(change, expected.target)
         job = self._effect(connection, actor, change, traceparent)
         self._changes.seal(connection, change, job)
@@ -98,9 +96,7 @@ class Execution:
         if change.state in ("executed", "rejected"):
             raise Conflict(f"the change is {change.state}")
 
-    def _effect(
-        self, connection: Connection, actor: Actor, change: Change, traceparent: str | None
-    ) -> str | None:
+    def _effect(self, connection: Connection, actor: Actor, change: Change, traceparent: str | None) -> str | None:
         proposal = change.proposal
         if isinstance(proposal, QuotaRaise):
             self._quotas.set_limit(connection, change.tenant, proposal.dimension, proposal.limit)
@@ -127,7 +123,7 @@ class Execution:
 
 def _redirected(change: Change, backend: str) -> Change:
     """APR-02: the target that the caller names, whatever was approved."""
-    if not isinstance(change.proposal, HeavyRun):
+    if not isinstance(change.proposal, HeavyRun) or backend not in REGIONS:
         return change
     manifest = replace(change.proposal.manifest, backend=backend)
     return replace(change, proposal=HeavyRun(manifest=manifest))

@@ -24,9 +24,7 @@ ELIGIBLE = frozenset(map(str, FaultKind)) - {str(FaultKind.REFUSED)}
 class Fallback:
     """Decides on and books the switch to the classical path."""
 
-    def __init__(
-        self, settings: Settings, quotas: Quotas, jobs_: Jobs, attempts: Attempts
-    ) -> None:
+    def __init__(self, settings: Settings, quotas: Quotas, jobs_: Jobs, attempts: Attempts) -> None:
         self._defects = settings.defects
         self._cpu_ms_per_circuit = settings.cpu_ms_per_circuit
         self._quotas = quotas
@@ -48,9 +46,7 @@ class Fallback:
         """The predictions for all rows."""
         return [predict_classically(features) for features in job.manifest.batch]
 
-    def succeed(
-        self, connection: Connection, job: Job, attempt: Attempt, predictions: list[float]
-    ) -> None:
+    def succeed(self, connection: Connection, job: Job, attempt: Attempt, predictions: list[float]) -> None:
         """Charge what was computed; it is the result unless the job is being cancelled or has ended."""
         self._quotas.charge(connection, job.id, attempt.id, "cpu_ms", attempt.started_at_ms)
         self._attempts.succeed(connection, job, attempt, predictions, frozenset({"falling_back"}))

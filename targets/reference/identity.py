@@ -89,7 +89,5 @@ class Directory:
         if if_match is not None and if_match != version:
             raise StaleVersion(f"the current version is {version}")
         connection.execute(sa.delete(roles_table).where(roles_table.c.person == person))
-        connection.execute(
-            roles_table.insert().values(person=person, roles=wanted, version=version + 1)
-        )
+        connection.execute(roles_table.insert().values(person=person, roles=wanted, version=version + 1))
         return wanted, version + 1

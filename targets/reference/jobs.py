@@ -221,9 +221,7 @@ class Jobs:
 
     def settle(self, connection: Connection, job_id: str, status: str) -> None:
         """Free what an ended job still holds, unless the backend may still be running it."""
-        lost = sa.select(attempts.c.id).where(
-            attempts.c.job == job_id, attempts.c.state == "unresolved"
-        )
+        lost = sa.select(attempts.c.id).where(attempts.c.job == job_id, attempts.c.state == "unresolved")
         if connection.execute(lost).first() is not None:
             return
         kept = {"concurrent_jobs"} if "QUO-05" in self._defects and status == "cancelled" else ()
@@ -260,9 +258,7 @@ def load(connection: Connection, job_id: str) -> Job:
     return _job(connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).one())
 
 
-def move(
-    connection: Connection, job_id: str, leaving: Collection[str], to: str, **values: object
-) -> bool:
+def move(connection: Connection, job_id: str, leaving: Collection[str], to: str, **values: object) -> bool:
     """Move a job on if it is in one of the states to leave; whether it was."""
     changed = connection.execute(
         sa.update(jobs)

@@ -90,9 +90,7 @@ def decode(kind: str, data: Mapping[str, Any]) -> Proposal:
     raise ValueError(f"no proposal is called {kind}")
 
 
-def run_question(
-    action: Action, person: str, tenant: Tenant, manifest: Manifest, settings: Settings
-) -> Question:
+def run_question(action: Action, person: str, tenant: Tenant, manifest: Manifest, settings: Settings) -> Question:
     """What the policy is asked about a run."""
     return Question(
         action=action,
@@ -111,9 +109,7 @@ def run_question(
     )
 
 
-def question(
-    action: Action, person: str, tenant: Tenant, proposal: Proposal, settings: Settings
-) -> Question:
+def question(action: Action, person: str, tenant: Tenant, proposal: Proposal, settings: Settings) -> Question:
     """What the policy is asked about a proposal."""
     if isinstance(proposal, HeavyRun):
         return run_question(action, person, tenant, proposal.manifest, settings)

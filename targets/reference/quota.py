@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -51,6 +51,18 @@ class Level:
         return self.limit - self.reserved - self.used
 
 
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """What a job holds of a dimension; attempt and window once it is charged."""
+
+    job: str
+    dimension: str
+    tenant: str
+    amount: int
+    attempt: str | None = None
+    window: str | None = None
+
+
 class Quotas:
     """The rules; the numbers are all in the store."""
 
@@ -66,10 +78,7 @@ class Quotas:
 
     def provision(self, connection: Connection, tenant: str) -> None:
         """Give a new tenant its first limits."""
-        rows = [
-            {"dimension": name, "kind": KINDS[name], "limit": limit}
-            for name, limit in self._initial.items()
-        ]
+        rows = [{"dimension": name, "kind": KINDS[name], "limit": limit} for name, limit in self._initial.items()]
         common = {"tenant": tenant, "reserved": 0, "version": 1}
         connection.execute(quotas.insert(), [common | row for row in rows])
 
@@ -118,9 +127,7 @@ class Quotas:
             if amounts.get(level.dimension, 0) > max(stale - level.limit, 0) + level.free:
                 raise self._exceeded(level.dimension)
 
-    def reserve(
-        self, connection: Connection, tenant: str, job: str, amounts: Mapping[str, int]
-    ) -> None:
+    def reserve(self, connection: Connection, tenant: str, job: str, amounts: Mapping[str, int]) -> None:
         """Hold the amounts for a job, all or none: QuotaExceeded rolls the whole transaction back."""
         window = rfc3339(self.window_start_ms(now_ms()))
         for dimension, amount in amounts.items():
@@ -139,40 +146,36 @@ class Quotas:
                 update = update.where(taken <= self._limit(tenant, dimension))
             if not connection.execute(update).rowcount:
                 raise self._exceeded(dimension)
-            hold = {"job": job, "dimension": dimension, "tenant": tenant, "amount": amount}
-            connection.execute(holds.insert().values(**hold, state="reserved"))
+            hold = Hold(job=job, dimension=dimension, tenant=tenant, amount=amount)
+            row = holds.insert().values(job=job, dimension=dimension, tenant=tenant, amount=amount, state="reserved")
+            connection.execute(row)
             if KINDS[dimension] == "budget":
                 self._enter(connection, hold, "reserve", None, window)
 
-    def charge(
-        self, connection: Connection, job: str, attempt: str, dimension: str, started_at_ms: int
-    ) -> None:
+    def charge(self, connection: Connection, job: str, attempt: str, dimension: str, started_at_ms: int) -> None:
         """Turn a reservation into use, in the window in which the attempt started. Once: later calls do nothing."""
         window = rfc3339(self.window_start_ms(started_at_ms))
-        hold = self._pass_on(
-            connection, job, dimension, "reserved", "charged", attempt=attempt, window=window
-        )
+        hold = self._pass_on(connection, job, dimension, "reserved", "charged", attempt=attempt, window=window)
         if hold is not None:
             connection.execute(_adjust(hold.tenant, dimension, -hold.amount))
             self._use(connection, hold.tenant, dimension, window, hold.amount)
-            self._enter(connection, hold._mapping, "charge", attempt, window)
+            self._enter(connection, hold, "charge", attempt, window)
 
-    def charge_again(
-        self, connection: Connection, job: str, attempt: str, dimension: str, started_at_ms: int
-    ) -> None:
+    def charge_again(self, connection: Connection, job: str, attempt: str, dimension: str, started_at_ms: int) -> None:
         """QUO-16: a charge per attempt, whether it started or not, on top of what the job holds."""
         window = rfc3339(self.window_start_ms(started_at_ms))
         query = sa.select(holds).where(holds.c.job == job, holds.c.dimension == dimension)
-        if hold := connection.execute(query).first():
+        if row := connection.execute(query).first():
+            hold = _hold(row)
             self._use(connection, hold.tenant, dimension, window, hold.amount)
-            self._enter(connection, hold._mapping, "charge", attempt, window)
+            self._enter(connection, hold, "charge", attempt, window)
 
     def refund(self, connection: Connection, job: str, dimension: str) -> None:
         """Give a charge back, in its own window. Once: later calls do nothing."""
         hold = self._pass_on(connection, job, dimension, "charged", "refunded")
-        if hold is not None:
+        if hold is not None and hold.window is not None:
             self._use(connection, hold.tenant, dimension, hold.window, -hold.amount)
-            self._enter(connection, hold._mapping, "refund", hold.attempt, hold.window)
+            self._enter(connection, hold, "refund", hold.attempt, hold.window)
 
     def release(self, connection: Connection, job: str, dimension: str) -> None:
         """End a reservation that came to no charge. Once: later calls do nothing."""
@@ -201,13 +204,9 @@ class Quotas:
             old = self._stale_limits.get((tenant, dimension), before.limit)
             self._stale_limits[tenant, dimension] = max(old, limit)
         row = (quotas.c.tenant == tenant) & (quotas.c.dimension == dimension)
-        connection.execute(
-            sa.update(quotas).where(row).values(limit=limit, version=quotas.c.version + 1)
-        )
+        connection.execute(sa.update(quotas).where(row).values(limit=limit, version=quotas.c.version + 1))
 
-    def entries(
-        self, connection: Connection, tenant: str, *, after: int, limit: int
-    ) -> list[Row[tuple[object, ...]]]:
+    def entries(self, connection: Connection, tenant: str, *, after: int, limit: int) -> list[Row[Any]]:
         """The tenant's ledger after a number, in order."""
         query = sa.select(usage).where(usage.c.tenant == tenant, usage.c.seq > after)
         return list(connection.execute(query.order_by(usage.c.seq).limit(limit)))
@@ -231,22 +230,22 @@ class Quotas:
         before: str,
         after: str,
         **values: str,
-    ) -> Row[tuple[object, ...]] | None:
-        return connection.execute(
+    ) -> Hold | None:
+        row = connection.execute(
             sa.update(holds)
             .where(holds.c.job == job, holds.c.dimension == dimension, holds.c.state == before)
             .values(state=after, **values)
             .returning(holds)
         ).first()
+        return None if row is None else _hold(row)
 
-    def _use(
-        self, connection: Connection, tenant: str, dimension: str, window: str, amount: int
-    ) -> None:
+    def _use(self, connection: Connection, tenant: str, dimension: str, window: str, amount: int) -> None:
         row = {"tenant": tenant, "dimension": dimension, "window": window, "used": amount}
-        insert = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-        upsert = insert[connection.dialect.name](quota_windows).values(**row)
+        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         connection.execute(
-            upsert.on_conflict_do_update(
+            insert(quota_windows)
+            .values(**row)
+            .on_conflict_do_update(
                 index_elements=["tenant", "dimension", "window"],
                 set_={"used": quota_windows.c.used + amount},
             )
@@ -255,7 +254,7 @@ class Quotas:
     def _enter(
         self,
         connection: Connection,
-        hold: Mapping[str, object],
+        hold: Hold,
         kind: str,
         attempt: str | None,
         window: str,
@@ -263,16 +262,27 @@ class Quotas:
         connection.execute(
             usage.insert().values(
                 id=str(uuid.uuid4()),
-                tenant=hold["tenant"],
-                job=hold["job"],
+                tenant=hold.tenant,
+                job=hold.job,
                 attempt=attempt,
-                dimension=hold["dimension"],
+                dimension=hold.dimension,
                 kind=kind,
-                amount=hold["amount"],
+                amount=hold.amount,
                 window=window,
                 at_ms=now_ms(),
             )
         )
+
+
+def _hold(row: Row[Any]) -> Hold:
+    return Hold(
+        job=row.job,
+        dimension=row.dimension,
+        tenant=row.tenant,
+        amount=row.amount,
+        attempt=row.attempt,
+        window=row.window,
+    )
 
 
 def _adjust(tenant: str, dimension: str, amount: int) -> sa.Update:

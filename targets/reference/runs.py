@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from targets.reference.digests import digest
 from targets.reference.settings import REGIONS, Settings
 
 #: where a run goes unless it says otherwise
-DEFAULT_BACKEND = "qpu.forte-1"
+DEFAULT_BACKEND: Literal["qpu.forte-1"] = "qpu.forte-1"
 CLASSICAL = "classical"
 
 

@@ -472,8 +472,7 @@ class ChangeView(View):
             author=change.author,
             order=change.guard.order,
             stages=[
-                StageView(approvals=len(counted[stage.name]), **stage.model_dump())
-                for stage in change.guard.stages
+                StageView(approvals=len(counted[stage.name]), **stage.model_dump()) for stage in change.guard.stages
             ],
             decisions=[DecisionView.of(decision) for decision in given],
             weight=run.weight if run else None,

@@ -61,9 +61,7 @@ def circuit(features: Sequence[float]) -> list[Gate]:
     ]
 
 
-def predict_from_probabilities(
-    features: Sequence[float], probabilities: Mapping[str, float]
-) -> float:
+def predict_from_probabilities(features: Sequence[float], probabilities: Mapping[str, float]) -> float:
     """The prediction from a backend's distribution over decimal keys; InvalidResult if it is none."""
     outcomes = 1 << len(features)
     total = ones = 0.0
@@ -89,10 +87,7 @@ def predict_classically(features: Sequence[float]) -> float:
 
 def _rotate(state: list[float], op: _Rotation) -> list[float]:
     cos, sin, bit = math.cos(op.angle / 2), math.sin(op.angle / 2), 1 << op.target
-    return [
-        cos * a + (sin if index & bit else -sin) * state[index ^ bit]
-        for index, a in enumerate(state)
-    ]
+    return [cos * a + (sin if index & bit else -sin) * state[index ^ bit] for index, a in enumerate(state)]
 
 
 def _flip(state: list[float], op: _Cnot) -> list[float]:

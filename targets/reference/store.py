@@ -43,9 +43,7 @@ class Store:
         """Run a function in a write transaction; whatever it raises rolls everything back."""
         return await self._run(self._writing, function, *args, **kwargs)
 
-    async def read(
-        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def read(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function that only reads, on one consistent state."""
         return await self._run(self._reading, function, *args, **kwargs)
 

@@ -85,9 +85,7 @@ class Desk:
         self._worker.announce(job.id)
         return answer
 
-    def _prepare(
-        self, connection: Connection, actor: Actor, submission: Submission
-    ) -> Answer | tuple[Order, Tenant]:
+    def _prepare(self, connection: Connection, actor: Actor, submission: Submission) -> Answer | tuple[Order, Tenant]:
         claim = submission.claim
         if claim and (answer := self._keys.lookup(connection, claim)):
             return answer
@@ -112,18 +110,14 @@ class Desk:
         if cloned and "APR-23" in self._defects:
             return
         action: Action = "clone" if cloned else "submit"
-        verdict = await self._policy.admit(
-            run_question(action, actor.person, tenant, order.manifest, self._settings)
-        )
+        verdict = await self._policy.admit(run_question(action, actor.person, tenant, order.manifest, self._settings))
         if verdict.allow:
             return
         if verdict.stages:
             raise ApprovalRequired("a run of this weight takes approvals: propose a change")
         raise Forbidden(verdict.reason or "the policy forbids it")
 
-    def _accept(
-        self, connection: Connection, actor: Actor, job: Job, submission: Submission
-    ) -> Answer:
+    def _accept(self, connection: Connection, actor: Actor, job: Job, submission: Submission) -> Answer:
         """All that makes an accepted job, or nothing of it."""
         answer = _accepted(job)
         if submission.claim:
@@ -134,15 +128,11 @@ class Desk:
         self._note(connection, actor, submission, job.id)
         return answer
 
-    def _replay(
-        self, connection: Connection, actor: Actor, submission: Submission, answer: Answer
-    ) -> Answer:
+    def _replay(self, connection: Connection, actor: Actor, submission: Submission, answer: Answer) -> Answer:
         self._note(connection, actor, submission, str(answer.body.get("id", "jobs")))
         return replace(answer, status=REPLAYED) if answer.status == ACCEPTED else answer
 
-    def _note(
-        self, connection: Connection, actor: Actor, submission: Submission, job_id: str
-    ) -> None:
+    def _note(self, connection: Connection, actor: Actor, submission: Submission, job_id: str) -> None:
         audit.record(
             connection,
             audit.Entry(

@@ -95,9 +95,7 @@ def load(connection: Connection, tenant: str) -> Tenant:
     )
 
 
-def set_privacy(
-    connection: Connection, tenant: str, privacy: Privacy, if_match: int | None
-) -> Tenant:
+def set_privacy(connection: Connection, tenant: str, privacy: Privacy, if_match: int | None) -> Tenant:
     """Replace a tenant's privacy, in force for every start of an attempt from now on."""
     version = load(connection, tenant).version
     if if_match is not None and if_match != version:

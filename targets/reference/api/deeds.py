@@ -39,9 +39,7 @@ class DeedContext:
         """Make the change and its audit entry in one transaction."""
         return await self.services.store.transaction(self._make, change)
 
-    def _make(
-        self, connection: Connection, change: Callable[[Connection, Services], Done[T]]
-    ) -> T:
+    def _make(self, connection: Connection, change: Callable[[Connection, Services], Done[T]]) -> T:
         done = change(connection, self.services)
         audit.record(
             connection,
@@ -56,9 +54,7 @@ class DeedContext:
         return done.value
 
 
-async def _deed(
-    request: Request, services: Living, actor: Caller, request_id: RequestId
-) -> DeedContext:
+async def _deed(request: Request, services: Living, actor: Caller, request_id: RequestId) -> DeedContext:
     action = request.scope["route"].operation_id
     return DeedContext(actor=actor, services=services, request_id=request_id, action=action)
 

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from targets.reference import audit
@@ -37,7 +38,8 @@ log = logging.getLogger(__name__)
 def refused(*errors: type[ApiError]) -> Responses:
     """The responses of an operation that can be refused like this; everyone can be unauthenticated or invalid."""
     responses: Responses = {}
-    for error in (Unauthenticated, Invalid, *errors):
+    every: tuple[type[ApiError], ...] = (Unauthenticated, Invalid, *errors)
+    for error in every:
         description = (error.__doc__ or "").splitlines()[0]
         responses[error.status] = {"model": ErrorBody, "description": description}
     if QuotaExceeded in errors:
@@ -46,12 +48,15 @@ def refused(*errors: type[ApiError]) -> Responses:
     return responses
 
 
+def otherwise(status: int, model: type[BaseModel], description: str) -> Responses:
+    """One more response that is no refusal."""
+    return {status: {"model": model, "description": description}}
+
+
 #: the usual sets
 READ = refused(NotFound)
 WRITE = refused(Forbidden, NotFound, Conflict, StaleVersion)
-GUARDED = refused(
-    ApprovalRequired, NotFound, Conflict, Gone, StaleVersion, QuotaExceeded, PolicyUnavailable
-)
+GUARDED = refused(ApprovalRequired, NotFound, Conflict, Gone, StaleVersion, QuotaExceeded, PolicyUnavailable)
 
 
 def install(app: FastAPI) -> None:
@@ -113,8 +118,6 @@ async def _remember(request: Request, status: int) -> None:
     await services.store.transaction(audit.record, entry)
 
 
-def _response(
-    request: Request, status: int, word: str, message: str, headers: dict[str, str]
-) -> JSONResponse:
+def _response(request: Request, status: int, word: str, message: str, headers: dict[str, str]) -> JSONResponse:
     body = {"error": word, "message": message, "request_id": request.state.request_id}
     return JSONResponse(body, status, headers)

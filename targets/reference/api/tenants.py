@@ -41,9 +41,7 @@ async def create_tenant(body: TenantIn, deed: Deed) -> TenantView:
 
 
 @router.get("/tenants/{tenant_id}", operation_id="get_tenant", responses=READ)
-async def get_tenant(
-    tenant_id: TenantId, services: Living, actor: Caller, response: Response
-) -> TenantView:
+async def get_tenant(tenant_id: TenantId, services: Living, actor: Caller, response: Response) -> TenantView:
     """A tenant and what it decided about its data."""
     visible(actor, tenant_id)
     tenant = await services.store.read(tenants.load, tenant_id)

@@ -83,6 +83,8 @@ def test_what_is_stored_stays_in_its_play() -> None:
     [
         ("POST", PATH, b"{", 400),
         ("PUT", "/v1/data/a", b"", 400),
+        ("PUT", "/v1/data", [], 400),
+        ("PUT", "/v1/data", {"version": 2}, 204),
         ("PATCH", "/v1/data/a", {"op": "add"}, 400),
         ("PATCH", "/v1/data/a", [{"op": "test", "path": "/b"}], 400),
         ("GET", PATH + "?input=%7B", None, 400),

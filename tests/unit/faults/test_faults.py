@@ -12,7 +12,7 @@ import pytest
 from harness.clock import date_at
 from harness.doubles.policy import Policy
 from harness.errors import ContractBroken, UsageProblem
-from harness.facts import CancelReceived, RunStarted
+from harness.facts import CancelReceived, ResultDelivered, RunStarted
 from harness.injection import Act, Call, build
 from harness.model import FaultUse
 from harness.providers.ionq import IonQ
@@ -119,6 +119,50 @@ def test_truncated_result(way: str) -> None:
     assert whole.body.startswith(got)
     assert len(got) == (0 if way == "empty" else len(whole.body) // 2)
     assert (broken.cut_at is not None) == (way == "cut")
+
+
+@pytest.mark.parametrize("path", ["JOB", "JOB/results/probabilities", JOB])
+def test_poll_error(path: str) -> None:
+    """The run is not touched: the next look is as good as ever."""
+    (error, _), (good, _) = struck("poll_error", *[("GET", path, None)] * 2, status=502)
+    assert (error.status, good.status) == (502, 200)
+
+
+@pytest.mark.parametrize("way", ["sum", "negative", "wide", "error"])
+def test_invalid_result_can_be_told(way: str) -> None:
+    """By its sum, a sign, a key, or because it is no distribution; the next one is true."""
+    path = "JOB/results/probabilities"
+    (invalid, _), (whole, _) = struck("invalid_result", *[("GET", path, None)] * 2, way=way)
+    wrong, right = json.loads(invalid.body), json.loads(whole.body)
+    assert invalid.status == 200
+    assert sum(right.values()) == pytest.approx(1)
+    signs = {
+        "sum": lambda: sum(wrong.values()) == pytest.approx(0.5),
+        "negative": lambda: min(wrong.values()) < 0 and sum(wrong.values()) == pytest.approx(1),
+        "wide": lambda: min(map(int, wrong)) >= 1 << 26,
+        "error": lambda: "error" in wrong,
+    }
+    assert signs[way]()
+
+
+@pytest.mark.parametrize("way", ["sum", "negative", "wide", "error"])
+def test_invalid_result_strikes_every_circuit_of_a_batch(way: str) -> None:
+    """And what is recorded as delivered is what arrived."""
+    gates = [{"gate": "h", "target": 0}]
+    batch = {"gateset": "qis", "qubits": 2, "circuits": [{"circuit": gates}, {"circuit": gates}]}
+
+    async def act(scene: Scene) -> None:
+        q = IonQ.make(scene.south, {})
+        payload = bell(10, type="ionq.multi-circuit.v1", input=batch)
+        job = json.loads((await scene.send(q, "POST", JOB, payload)).body)["id"]
+        await scene.clock.sleep_ms(5_000)
+        reply = await scene.send(q, "GET", f"{JOB}/{job}/results/probabilities")
+        (delivered,) = scene.facts(ResultDelivered)
+        assert not delivered.intact
+        assert delivered.probabilities == (() if way == "error" else tuple(json.loads(reply.body).values()))
+        await q.aclose()
+
+    play(act, [FaultUse(fault="invalid_result", params={"way": way})])
 
 
 def test_truncated_result_leaves_errors_alone() -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import re
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from harness.backend.devices import DEVICES
 from harness.errors import UsageProblem
 from harness.facts import ResultDelivered, RunAccepted
 from harness.model import FaultUse
-from harness.providers.ionq import _ROUTES, AGGREGATE, DEFINITE, PROBABILITIES, IonQ
+from harness.providers._ionq_input import Job, Refusal, parse
+from harness.providers._ionq_views import AGGREGATE, PROBABILITIES
+from harness.providers.ionq import _ROUTES, DEFINITE, IonQ
 from harness.wire import Reply, Request
 from tests.unit.backend.scene import Scene, bell, play
 from tests.unit.providers.spec import complain, operations
@@ -326,6 +333,49 @@ def test_bad_payloads_are_refused_and_do_nothing(payload: Any) -> None:
         assert DEFINITE[400]
         assert complain("BadRequestError", body(reply)) == []
         assert not scene.facts(RunAccepted)
+
+    play(act)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a payload."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [path, *(p for k, v in items for p in places(v, (*path, k)))]
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(st.data())
+def test_no_payload_breaks_the_double(data: st.DataObject) -> None:
+    """A valid one with anything at any place: accepted or refused, never an exception."""
+    full = {"noise": {"model": "aria-1", "seed": 1}, "settings": {"error_mitigation": {"debiasing": True}}}
+    payload: Any = copy.deepcopy(data.draw(st.sampled_from([bell(metadata={"a": "b"}, **full), multi(**full)])))
+    path, value = data.draw(st.sampled_from(places(payload))), data.draw(_JSON)
+    if path:
+        place = payload
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+    else:
+        payload = value
+    devices = {d.name: d for d in DEVICES}
+    with contextlib.suppress(Refusal):
+        assert isinstance(parse(json.dumps(payload).encode(), devices, None), Job)
+
+
+@pytest.mark.parametrize("raw", [b"\xff", b"[" * 100_000, b'{"shots": 1e999}', b'{"a": NaN}'])
+def test_no_bytes_break_the_double(raw: bytes) -> None:
+    """What is not JSON, or only almost."""
+
+    async def act(scene: Scene) -> None:
+        q = IonQ.make(scene.south, {})
+        assert (await scene.send(q, "POST", "/v0.4/jobs", raw)).status == 400
 
     play(act)
 

@@ -95,7 +95,7 @@ def test_run_says_what_the_result_says() -> None:
     assert (first["steps"], first["faults"]) == (2, 0)
     assert first["replay"] == "qharness replay " + first["plan"]
     assert first["observed"] in first["explanation"]
-    assert "2. at the same instant ben submits a job of 600 shots" in first["explanation"]
+    assert "2. at the same instant, ben submits a job of 600 shots" in first["explanation"]
 
 
 def test_proof_text_shows_what_is_missed() -> None:

@@ -63,7 +63,7 @@ def test_steps_in_words() -> None:
         "ben decides “approve” on the change of step 1 (stage safety, with credential 2)",
         "90 s pass",
         "ana executes the change of step 1",
-        "20 ms after the previous step began ana cancels the job of step 4",
+        "at the same instant plus 20 ms, ana cancels the job of step 4",
     )
 
 

@@ -1,0 +1,138 @@
+"""What is wrong with files, and between them: what a target could never satisfy is told before anything is played."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from harness.case import Case
+from harness.errors import FileProblem
+from harness.facts import ContractImposed, WorldStarted
+from harness.injection import known_faults
+from harness.inputs import documents, families
+from harness.inputs.binding import observes
+from harness.inputs.nodes import Node
+from harness.inputs.plan_file import read_plan
+from harness.inputs.scenario import Scenario
+from harness.inputs.scenario_file import read_scenario
+from harness.inputs.target import Target
+from harness.inputs.target_file import read_target
+from harness.judging import known_invariants
+from harness.model import Event, History, Plan
+
+
+def check(paths: Sequence[str | Path]) -> list[FileProblem]:
+    """Everything that is wrong with some files, and between them; an empty list if nothing is.
+
+    Target, scenario and plan files in any mixture; each scenario and plan is held against each target given.
+    """
+    problems: list[FileProblem] = []
+    targets: list[Target] = []
+    scenarios: list[tuple[Node, Scenario]] = []
+    plans: list[tuple[Node, Plan]] = []
+    for path in paths:
+        try:
+            _read(documents.load(path), targets, scenarios, plans, problems)
+        except FileProblem as problem:
+            problems.append(problem)
+    for target in targets:
+        for root, scenario in scenarios:
+            problems += _scenario_problems(root, scenario, target)
+        for root, plan in plans:
+            problems += _plan_problems(root, plan, target)
+    return problems
+
+
+def _read(
+    root: Node,
+    targets: list[Target],
+    scenarios: list[tuple[Node, Scenario]],
+    plans: list[tuple[Node, Plan]],
+    problems: list[FileProblem],
+) -> None:
+    keys = set(root.entries())
+    if keys & {"factory", "actors"}:
+        before = len(problems)
+        target = read_target(root, problems)
+        if target is not None and len(problems) == before:
+            targets.append(target)
+    elif keys & {"schema", "plan"}:
+        plans.append((root, read_plan(root)[0]))
+    elif keys & {"agents", "invariants", "must_exercise", "needs"}:
+        scenarios.append((root, read_scenario(root)))
+    else:
+        raise root.problem(
+            "this is neither a target, a scenario nor a plan",
+            "A target has 'factory', a scenario 'agents' and 'invariants', a plan 'schema' and 'plan'.",
+        )
+
+
+# ---------------------------------------------------------------- a scenario against a target
+
+
+def _scenario_problems(root: Node, scenario: Scenario, target: Target) -> Iterator[FileProblem]:
+    entries = root.entries()
+    missing = [r for r in scenario.needs if r not in target.bindings]
+    if missing:
+        what = f"target {target.name} does not bind {', '.join(missing)}, so it would be skipped"
+        yield entries["needs"].problem(what)
+        return
+    if not set(scenario.roles) & set(target.bindings):
+        yield entries["roles"].problem(f"target {target.name} binds none of these roles")
+    services = {families.doubles()[d.double].service for d in target.doubles} | {"target"}
+    for name in scenario.must_fire:
+        service, layer = known_faults()[name].service, known_faults()[name].layer
+        if layer != "process" and service not in services:
+            yield _item(entries["must_fire"], name).problem(
+                f"{name} strikes the service {service!r}, for which target {target.name} has no double"
+            )
+    case = _static_case(scenario, target)
+    for name in scenario.must_exercise:
+        if lacking := known_invariants()[name].missing(case):
+            yield _item(entries["must_exercise"], name).problem(
+                f"{name} can't be judged on target {target.name}: it needs {', '.join(lacking)}"
+            )
+
+
+def _item(node: Node, text: str) -> Node:
+    return next((n for n in node.listing() if n.value == text), node) if node.is_list else node
+
+
+def _static_case(scenario: Scenario, target: Target) -> Case:
+    """What a world of this target and scenario begins with, as far as files tell."""
+    world = WorldStarted(
+        target=target.name,
+        roles=tuple(target.bindings),
+        observes=observes(target),
+        doubles=tuple(families.doubles()[d.double].service for d in target.doubles),
+        faults=(),
+        correlation=target.correlation,
+        concurrency="",
+        persons={},
+        lifecycle=target.lifecycle,
+        audited=target.audited,
+        reference=tuple(target.reference),
+    )
+    known = {
+        term: None
+        for term, source in target.contract.items()
+        if term in scenario.contract or source.fixed is not None or source.readable is not None
+    }
+    return Case(
+        History((Event(0, 0, "info", world), Event(1, 0, "info", ContractImposed(values=known))))
+    )
+
+
+# ---------------------------------------------------------------- a plan against a target
+
+
+def _plan_problems(root: Node, plan: Plan, target: Target) -> Iterator[FileProblem]:
+    steps = root.entries()["plan"].entries()["steps"].listing()
+    for node, step in zip(steps, plan.steps, strict=True):
+        if step.do == "wait":
+            continue
+        entries = node.entries()
+        if step.do not in target.bindings:
+            yield entries["do"].problem(f"target {target.name} does not bind {step.do}")
+        if step.actor not in target.actors:
+            yield entries["actor"].problem(f"target {target.name} has no actor {step.actor!r}")

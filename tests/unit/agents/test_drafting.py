@@ -1,0 +1,185 @@
+"""Pieces of drawing: pens, drafts, material, faults, deviations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.agents._brief import Brief
+from harness.agents._deviations import _KINDS, change_value, deviate, move, omit, repeat
+from harness.agents._draft import Draft, finish, playable, wait
+from harness.agents._draw import PlainPen
+from harness.agents._faults import draw_fault, sites
+from harness.agents._flows import FLOWS, Scene, flows, heavy_run, lower_limit, run_job, unapproved
+from harness.agents._material import Material, Stage, draw_schedule
+from harness.inputs.scenario import FaultChoice
+from harness.inputs.target import ContractSource
+from harness.model import Schedule, Step
+from tests.unit.campaign.fakes import CONTRACT, HEAVY, LIMIT, fake_scenario, fake_target
+
+
+def scene(*first: int, **changes: object) -> Scene:
+    """The fake pipeline with a pen whose first choices are given."""
+    brief = Brief(target=fake_target(), scenario=fake_scenario(**changes))
+    return Scene(PlainPen(*first), Material(brief, CONTRACT), "acme")
+
+
+def test_a_step_never_starts_together_with_its_maker() -> None:
+    """It would have nothing to refer to."""
+    job = Draft("submit_job", "al")
+    stop = Draft("cancel_job", "al", refs={"job": (job, "job")}, together=True)
+    other = Draft("submit_job", "al", together=True)
+    assert [s.together for s in finish([other, job, stop])] == [False, False, False]
+    assert [s.together for s in finish([job, other, stop])] == [False, True, False]
+
+
+def test_followers_of_what_was_cut_off_go_too() -> None:
+    """A plan is never longer than allowed, and never dangles."""
+    job = Draft("submit_job", "al")
+    stop = Draft("cancel_job", "al", refs={"job": (job, "job")})
+    assert playable([stop, job], 9) == [job]
+    assert playable([wait(1), job, stop], 2)[-1] is job
+
+
+def test_a_legal_heavy_run_is_approved_by_enough_others_in_order() -> None:
+    """Its author decides nothing; the executor is its author."""
+    script = heavy_run(scene())
+    assert [d.do for d in script] == ["create_change", "decide", "decide", "execute_change"]
+    assert [d.actor for d in script] == ["al", "bo", "cy", "al"]
+    assert script[0].params == {"shots": HEAVY + 1}
+    assert script[1].params == {"verdict": "approve", "stage": "peers"}
+
+
+def test_stages_choose_their_deciders_by_ability() -> None:
+    """Each stage by its own quorum."""
+    stages = [{"name": "one", "quorum": 1, "ability": "approve"}, {"name": "two", "quorum": 3, "ability": ""}]
+    brief = Brief(target=fake_target(), scenario=fake_scenario())
+    material = Material(brief, {**CONTRACT, "approvals.stages": stages})
+    assert material.stages == (Stage("one", 1, "approve"), Stage("two", 3, ""))
+    script = heavy_run(Scene(PlainPen(), material, "acme"))
+    assert [d.params.get("stage") for d in script[1:-1]] == ["one", "two", "two", "two"]
+
+
+def test_values_stand_at_the_contracts_edges() -> None:
+    """Limit, half, just over half; the threshold and just over it."""
+    material = scene().material
+    assert material.near_limit == (LIMIT // 2 + 1, LIMIT // 2, LIMIT)
+    assert {"shots": HEAVY} in material.light
+    assert {"shots": LIMIT + 1} in material.light
+    assert material.heavy[0] == {"shots": HEAVY + 1}
+    assert {"shots": HEAVY // 2 + 1, "circuits": 2} in material.sneaky
+    assert all("repeats" not in work for work in material.sneaky), "the fake binds no repeats"
+
+
+def test_a_fixed_promise_wins_over_what_was_asked() -> None:
+    """The target says what it promises; values follow it."""
+    target = replace(fake_target(), contract={"quota.shots.limit": ContractSource(fixed=50)})
+    material = Material(Brief(target=target, scenario=fake_scenario()), CONTRACT)
+    assert material.near_limit == (26, 25, 50)
+
+
+def test_an_unknown_contract_still_gives_plans() -> None:
+    """Everyday work, no edges."""
+    material = Material(Brief(target=fake_target(), scenario=fake_scenario()), {})
+    assert (material.near_limit, material.sneaky) == ((), ())
+    assert [d.do for d in run_job(Scene(PlainPen(), material, "acme"))] == ["submit_job"]
+
+
+def test_flows_need_their_roles() -> None:
+    """Only what target and scenario allow, only what the options name."""
+    every = [f.name for f in flows(scene())]
+    assert every == ["run_job", "heavy_run", "cancel", "retry", "fill_quota", "unapproved", "rejected"]
+    assert [f.name for f in flows(scene(roles=("submit_job", "cancel_job")))] == [
+        "run_job",
+        "cancel",
+        "retry",
+        "fill_quota",
+        "unapproved",
+    ]
+    assert len({f.name for f in FLOWS}) == len(FLOWS)
+    assert lower_limit not in [f.write for f in flows(scene())]
+
+
+def test_an_unapproved_run_is_heavy() -> None:
+    """Openly first, in the product of its numbers next."""
+    assert unapproved(scene())[0].params == {"shots": HEAVY + 1}
+    assert unapproved(scene(1))[0].params == {"shots": HEAVY // 2 + 1, "circuits": 2}
+
+
+@pytest.mark.parametrize("kind", range(len(_KINDS)))
+@pytest.mark.parametrize("choice", range(4))
+def test_deviations_change_one_thing_and_stay_playable(kind: int, choice: int) -> None:
+    """Steps that refer to nothing are never made."""
+    played = scene(kind, choice, choice, choice)
+    script = heavy_run(scene())
+    before = finish(script)
+    deviated = deviate(played, script)
+    steps = finish(playable(deviated, 12))
+    assert abs(len(steps) - len(before)) <= len(before)
+    assert finish(script) == before, "the script it started from is as it was"
+
+
+def test_a_repeat_can_be_by_another_credential() -> None:
+    """Four eyes are two persons, not two credentials."""
+    script = heavy_run(scene())
+    twice = repeat(scene(1, 2), script)
+    assert [(d.do, d.actor, d.credential) for d in twice[1:3]] == [("decide", "bo", 0), ("decide", "bo", 1)]
+
+
+def test_a_value_is_changed_for_the_whole_product() -> None:
+    """Work is replaced as one value: shots, circuits and repeats belong together."""
+    changed = change_value(scene(), run_job(scene()))
+    assert changed[0].params == {"shots": HEAVY // 2 + 1, "circuits": 2}
+
+
+def test_what_is_omitted_takes_its_followers_along() -> None:
+    """Also when it is the first step."""
+    script = heavy_run(scene())
+    assert [d.do for d in omit(scene(), script)] == ["create_change", "decide", "decide"]
+    assert omit(scene(3), script) == []
+
+
+def test_a_step_moves_between_its_maker_and_its_users() -> None:
+    """Anywhere else it would be skipped."""
+    script = heavy_run(scene())
+    assert [d.do for d in move(scene(3, 0), script)] == ["create_change", "execute_change", "decide", "decide"]
+    assert move(scene(0, 0), script)[0].do == "create_change"
+
+
+def test_sites_name_each_fault_once_before_their_further_operations() -> None:
+    """A short search sees every fault."""
+    scenario = fake_scenario(
+        faults=(
+            FaultChoice(fault="response_lost", params={"on": ["submit", "cancel"]}),
+            FaultChoice(fault="queue_stall"),
+        )
+    )
+    assert next((s.choice.fault, s.operation) for s in sites(scenario)) == ("response_lost", "submit")
+    assert [(s.choice.fault, s.operation) for s in sites(scenario)][-1] == ("response_lost", "cancel")
+
+
+def test_what_a_scenario_fixes_of_a_fault_is_fixed() -> None:
+    """Other settings come from the fault's own choices; the simplest use has only what differs from its defaults."""
+    scenario = fake_scenario(faults=(FaultChoice(fault="queue_stall", params={"ms": 7, "skip": {"choices": [3, 4]}}),))
+    (site, *_) = sites(scenario)
+    use = draw_fault(PlainPen(), site, [Step(id="s1", do="submit_job", actor="al")])
+    assert (use.params["ms"], use.params["skip"]) == (7, 3)
+    assert "times" not in use.params
+
+
+def test_crashes_sweep_the_awaits_of_each_step() -> None:
+    """One by one, armed at the start or by a step."""
+    (site, *_) = sites(fake_scenario(faults=(FaultChoice(fault="crash"),)))
+    steps = [Step(id="s1", do="wait"), Step(id="s2", do="submit_job", actor="al")]
+    uses = {repr(draw_fault(PlainPen(0, n, 0, 0, 0, a), site, steps).params) for n in range(64) for a in range(2)}
+    assert len(uses) >= 64
+
+
+def test_schedules_are_first_in_first_out_unless_drawn() -> None:
+    """And only those of the scenario."""
+    brief = Brief(target=fake_target(), scenario=fake_scenario())
+    assert draw_schedule(PlainPen(), brief, racy=True) == Schedule()
+    assert draw_schedule(PlainPen(3, 1, 9, 1), brief) == Schedule(strategy="pct", seed=9, depth=2)
+    only = Brief(target=fake_target(), scenario=fake_scenario(schedules=("permute",)))
+    assert draw_schedule(PlainPen(), only).strategy == "permute"

@@ -21,6 +21,7 @@ from harness.facts import (
     CallMade,
     CancelReceived,
     ContractImposed,
+    FaultArmed,
     FaultFired,
     FaultsHealed,
     JobSeen,
@@ -38,7 +39,7 @@ from harness.facts import (
 )
 from harness.model import Event, History
 
-O = TypeVar("O", bound=Observation)
+Seen = TypeVar("Seen", bound=Observation)
 
 
 class Interval(Protocol):
@@ -144,17 +145,17 @@ class NorthCall:
         """The numbers of its events."""
         return (self.n,) if self.answer_n is None else (self.n, self.answer_n)
 
-    def first(self, kind: type[O]) -> O | None:
+    def first(self, kind: type[Seen]) -> Seen | None:
         """The first observation of a kind in its answer."""
         seen = self.answer.seen if self.answer else ()
         return next((o for o in seen if isinstance(o, kind)), None)
 
 
 @dataclass(frozen=True)
-class Sighting(Generic[O]):
+class Sighting(Generic[Seen]):
     """An observation and the call that saw it: true at some instant of the call's interval."""
 
-    what: O
+    what: Seen
     call: NorthCall
 
     @property
@@ -344,7 +345,7 @@ class Case:
                 by_kind[type(what)].append(Sighting(what, call))
         return by_kind
 
-    def seen(self, kind: type[O]) -> list[Sighting[O]]:
+    def seen(self, kind: type[Seen]) -> list[Sighting[Seen]]:
         """Sightings of a kind, in the order of sending."""
         return self._sightings.get(kind, [])
 
@@ -416,6 +417,11 @@ class Case:
         return [e for e in self.of(ServiceCalled) if e.fact.service == service]  # type: ignore[attr-defined]
 
     @cached_property
+    def armed(self) -> Mapping[int, FaultArmed]:
+        """The planned faults by index, with their settings."""
+        return {e.fact.index: e.fact for e in self.history if isinstance(e.fact, FaultArmed)}
+
+    @cached_property
     def strikes(self) -> list[Strike]:
         """Every time a fault acted, with its interval."""
         ends = {e.cause: e for e in self.of(FaultFired) if e.phase == "ok"}
@@ -454,8 +460,9 @@ class Case:
                 if (job := run.accepted.metadata.get(argument)) in known and job:
                     yield run.id, job
         elif name == "attempt":
-            shown = [s.what for s in (*self.seen(AttemptSeen), *self.seen(ResultSeen))]
-            yield from ((w.backend_job, w.job) for w in shown if w.backend_job in self.runs)
+            shown: list[AttemptSeen | ResultSeen] = [s.what for s in self.seen(AttemptSeen)]
+            shown += [s.what for s in self.seen(ResultSeen)]
+            yield from ((w.backend_job, w.job) for w in shown if w.backend_job and w.backend_job in self.runs)
         elif name == "watermark":
             yield from self._by_watermark()
         elif name == "serial":

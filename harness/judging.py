@@ -15,7 +15,6 @@ from harness.errors import ContractBroken
 from harness.model import History, Status, Verdict, Violation
 from harness.registry import instances
 
-
 _ENDS = ("succeeded", "failed", "cancelled", "expired")
 
 #: the life cycle of a target that publishes none: state → states that may follow

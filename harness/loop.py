@@ -38,6 +38,8 @@ class Life:
     def __init__(self, ordinal: int) -> None:
         self.ordinal = ordinal
         self.dead = False
+        #: what its tasks would have done next when it died
+        self.withheld: list[asyncio.Handle] = []
         self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         #: called at each step of one of its tasks; None when no process fault is planned
         self.on_step: Callable[[], None] | None = None
@@ -82,6 +84,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             life.tasks.add(task)
         return task
 
+    def resurrect(self, life: Life) -> None:
+        """Let a dead life's tasks go on where they stopped, so that they can be ended in an orderly way."""
+        life.dead = False
+        self._ready.extend(life.withheld)
+        life.withheld.clear()
+
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
         """A real thread works: the clock is held until it is done."""
         name = f"thread:{getattr(func, '__qualname__', repr(func))}"
@@ -112,10 +120,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         life = handle._context.get(LIFE)
         if life is not None:
             if life.dead:
+                life.withheld.append(handle)
                 return
             if life.on_step is not None and _task_of(handle) is not None:
                 life.on_step()
                 if life.dead:
+                    life.withheld.append(handle)
                     return
         handle._run()
 

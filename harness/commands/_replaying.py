@@ -80,7 +80,7 @@ class Replays:
 
 
 def compare(result: Replayed, history: History, beside: Path, known_digest: str) -> Replayed:
-    """The result with what the comparison with the stored history says; its digest will do to tell whether it differs."""
+    """The result, compared with the stored history; a digest alone tells whether it differs, not where."""
     if not beside.exists():
         return replace(result, same=digest(history) == known_digest if known_digest else None)
     stored, now = beside.read_text(encoding="utf-8"), encode_history(history)

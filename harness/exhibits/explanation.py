@@ -101,7 +101,7 @@ def _first_difference(finding: Finding) -> str:
     mine, other = _answers(finding, control=False), _answers(finding, control=True)
     for number, (a, b) in enumerate(zip(mine, other, strict=False), 1):
         if a != b and b:
-            return f": step {number} is {b} (with it: {a or 'no answer'})"
+            return f"; step {number} is then {b}, not {a or 'unanswered'}"
     return ""
 
 

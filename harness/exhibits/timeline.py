@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from harness.case import Case, NorthCall, Run
-from harness.exhibits.words import answer_in_words, duration
+from harness.exhibits.words import answer_in_words, duration, plural
 from harness.facts import (
     CancelReceived,
     FaultFired,
@@ -177,7 +177,7 @@ def _state_marks(job: str, seen: list[tuple[int, str]], last: int) -> Iterator[M
         end = changes[index + 1][0] if index + 1 < len(changes) else max(n, seen[-1][0])
         title = f"job {job} seen {state}"
         kind = f"state-{state.partition(':')[0]}"
-        yield Mark(first=n, last=end, kind=kind, label=state, title=title, events=(n,))
+        yield Mark(first=n, last=end, kind=kind, label=state.replace("_", " "), title=title, events=(n,))
 
 
 def _run_lanes(case: Case, last: int) -> Iterator[Lane]:
@@ -194,7 +194,7 @@ def _run_marks(run: Run, last: int) -> Iterator[Mark]:
     end = last if run.ended_n is None else run.ended_n
     began = end if run.started_n is None else run.started_n
     name = f"run {run.id} on {run.accepted.backend} ({run.accepted.region})"
-    shots = f"{run.accepted.shots} shots"
+    shots = plural(run.accepted.shots, "shot")
     yield Mark(
         first=run.n,
         last=began,

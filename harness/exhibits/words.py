@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from harness.case import Case, NorthCall
-from harness.facts import JobSeen
+from harness.facts import JobSeen, ResultSeen
 from harness.model import FaultUse, History, Plan, Schedule, Step, is_reference
 
 #: role → what an actor does, with the role's parameters in braces
@@ -181,7 +181,19 @@ def _end_of_job(call: NorthCall, ends: Mapping[str, str]) -> str:
 
 
 def _last_states(case: Case) -> dict[str, str]:
-    return {s.what.job: s.what.state for s in case.seen(JobSeen) if s.what.state}
+    """Job → the last state that was seen, and what its result says of itself."""
+    ends = {s.what.job: s.what.state for s in case.seen(JobSeen) if s.what.state}
+    for seen in case.seen(ResultSeen):
+        if (said := _provenance(seen.what)) and seen.what.job in ends:
+            ends[seen.what.job] = f"{ends[seen.what.job].partition(' (')[0]} ({said})"
+    return ends
+
+
+def _provenance(result: ResultSeen) -> str:
+    parts = [f"by {result.executed}"] if result.executed else []
+    if result.fallback is not None:
+        parts.append("said to be a fallback" if result.fallback else "said to be no fallback")
+    return ", ".join(parts)
 
 
 def _short(value: float) -> str:

@@ -95,17 +95,21 @@ def _refuse_bad_json(text: str, path: str) -> None:
 _TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels"
 
 
+#: what the parser says → what to do about it
+_HINTS: Final = {
+    "mapping values are not allowed": 'A value that holds ": " must be in quotes; or the indentation is off.',
+    "cannot start any token": "Indent with spaces, not tabs; quote values that begin with @, ` or %.",
+    "',' or '": "Inside braces or brackets, put a value that holds [ ] { } or , in quotes.",
+    "expected key": "Is it indented as its neighbours are? Inside single quotes, ' is written ''.",
+    "unknown escape": "Inside double quotes, write \\\\ for a backslash; or use single quotes.",
+    "expected '-'": "Is it indented as its neighbours are? A list has a dash before each item.",
+    "end of stream": "A quote is opened and not closed.",
+}
+
+
 def _hint(error: yaml.MarkedYAMLError) -> str:
     problem = str(error.problem)
-    if "mapping values are not allowed" in problem:
-        return 'A value that holds ": " must be in quotes; or the indentation is off.'
-    if "cannot start any token" in problem:
-        return "Indent with spaces, not tabs; quote values that begin with @, ` or %."
-    if "',' or '" in problem:
-        return "Inside braces or brackets, put a value that holds [ ] { } or , in quotes."
-    if "undefined alias" in problem:
-        return "An alias (*name) needs its anchor (&name) earlier in the file."
-    return str(error.context or "")
+    return next((hint for words, hint in _HINTS.items() if words in problem), str(error.context or ""))
 
 
 def _unreadable(text: str, path: str, error: yaml.YAMLError) -> FileProblem:

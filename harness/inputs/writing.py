@@ -11,7 +11,7 @@ from typing import Any, Final
 from harness.errors import ContractBroken
 from harness.inputs.documents import resolve
 
-WIDTH: Final = 110
+WIDTH: Final = 120
 #: text that means itself without quotes, in flow style too
 _BARE = re.compile(r"[A-Za-z_$/][\w$./+-]*(?: [\w$./+-]+)*")
 
@@ -35,9 +35,10 @@ def _block(value: Any, indent: int) -> Iterator[str]:
 def _entry(head: str, value: Any, indent: int) -> Iterator[str]:
     flat = _flow(value)
     nested = isinstance(value, Mapping | list | tuple) and bool(value)
-    # a list of mappings reads better a line each
-    several = isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value)
-    if not nested or (indent and not several and indent + len(head) + len(flat) < WIDTH):
+    # a list of mappings reads better a line each; so does whatever holds one at the top
+    parts = value.values() if isinstance(value, Mapping) and not indent else [value]
+    several = any(isinstance(p, list | tuple) and any(isinstance(v, Mapping) for v in p) for p in parts)
+    if not nested or (not several and indent + len(head) + len(flat) < WIDTH):
         yield f"{' ' * indent}{head} {flat}"
     else:
         yield " " * indent + head

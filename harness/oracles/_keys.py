@@ -80,7 +80,7 @@ def _near(a: NorthCall, b: NorthCall) -> bool:
 
 
 def unsettled_retry(case: Case) -> Iterator[tuple[NorthCall, NorthCall]]:
-    """Retries that are owed a final answer, each with the earlier call that got none.
+    """Retries that are owed a final answer, each with an earlier call that was not accepted.
 
     Owed: the same key and body, the stated time after the earlier call and the last disturbance before the retry, and
     nothing disturbed the retry itself.
@@ -92,24 +92,20 @@ def unsettled_retry(case: Case) -> Iterator[tuple[NorthCall, NorthCall]]:
         if use.role != "submit_job" or not all(same_work(use.calls[0], c) for c in use.calls):
             continue
         for index, earlier in enumerate(use.calls):
-            if earlier.outcome == "unknown" or earlier.reason == "unavailable":
-                for retry in use.calls[index + 1 :]:
-                    if _owed(case, earlier, retry, slack_ns):
-                        yield retry, earlier
+            if earlier.surely_happened or earlier.reason in ("conflict", "key_reused"):
+                continue
+            for retry in use.calls[index + 1 :]:
+                if _owed(case, earlier, retry, slack_ns):
+                    yield retry, earlier
 
 
 def _owed(case: Case, earlier: NorthCall, retry: NorthCall, slack_ns: int) -> bool:
     if retry.answer is None or retry.answer.status is None:
         return False
-    if not _gave_up(earlier, retry, slack_ns) or _disturbed(case, retry, slack_ns):
+    if not before(earlier, retry, slack_ns) or _disturbed(case, retry, slack_ns):
         return False
     asked_in_vain = any(not a.answered and overlap(a, retry) for a in policy_outages(case).askings)
     return not asked_in_vain
-
-
-def _gave_up(earlier: NorthCall, retry: NorthCall, slack_ns: int) -> bool:
-    """The earlier call surely is over on both sides: it has an answer, or the target died since."""
-    return before(earlier, retry, slack_ns)
 
 
 def _disturbed(case: Case, retry: NorthCall, slack_ns: int) -> bool:

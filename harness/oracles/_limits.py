@@ -48,17 +48,18 @@ def _at_once(call: NorthCall, dimension: str) -> bool:
     return not proposed and all(limit in (None, call.param("limit")) for limit in shown)
 
 
+def _about(what: QuotaSeen | ChargeSeen, tenant: str, dimension: str) -> bool:
+    return what.tenant == tenant and what.dimension == dimension
+
+
 def most_windows(case: Case, tenant: str, dimension: str, run: Run) -> int:
     """Over how many windows everything until a run's start can be spread, at most."""
     length_ns = case.seconds_ns(f"quota.{dimension}.window_s")
-    if not length_ns:
-        return 1
-    entries = [
-        s.what.window
-        for s in case.seen(ChargeSeen)
-        if s.what.tenant == tenant and s.what.dimension == dimension and s.what.window is not None
-    ]
-    if entries and len(set(entries)) == 1:
+    charged = {s.what.window for s in case.seen(ChargeSeen) if _about(s.what, tenant, dimension)} - {None}
+    shown = {s.what.window for s in case.seen(QuotaSeen) if _about(s.what, tenant, dimension)} - {None}
+    if len(charged | shown) > 1 and not length_ns:
+        return len(charged | shown)
+    if not length_ns or (charged and len(charged | shown) == 1):
         return 1
     first_ns = min((c.from_ns for c in case.all_calls if c.tenant == tenant), default=0)
     return int((run.started_ns or run.accepted_ns) - first_ns) // length_ns + 2

@@ -22,13 +22,13 @@ def tenant_runs(case: Case, tenant: str) -> list[Run]:
 
 
 def surely_attached(case: Case, run: Run) -> bool:
-    """Whether a run's job surely held its slot until the run ended: it was not given up for a fallback or a time-out."""
+    """Whether a run's job surely held what it asked for until the run ended: it was not given up before."""
     job = case.job_of(run.id)
+    undisturbed = not any(s.fact.service == "backend" for s in case.strikes)
     if job is None:
-        return False
+        return undisturbed and not case.calls("cancel_job", "delete_job")
     if _deleted(case, job):
-        struck = any(s.fact.service == "backend" for s in case.strikes)
-        return not struck
+        return undisturbed
     state = final_state(case, job)
     completed = run.ended is not None and run.ended.state == "completed"
     return state == "succeeded" and completed and fell_back(case, job) is not True

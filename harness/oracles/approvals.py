@@ -350,7 +350,7 @@ def _rejected(case: Case, change: str) -> Iterator[Check]:
 
 def _after_rejection(case: Case, rejection: NorthCall, execution: NorthCall) -> Iterator[Check]:
     job = execution.first(JobSeen)
-    shown = _took_effect(case, job.job) if job and execution.outcome == "accepted" else ()
+    shown = _took_effect(case, job.job) if job and case.maker(job.job) is execution else ()
     if shown:
         yield Violation(
             clause="a rejected change was executed",

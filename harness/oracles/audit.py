@@ -1,4 +1,4 @@
-"""The audit trail tells what happened: every security-relevant request, once, under the right name, with its outcome."""
+"""The audit trail tells what happened: every security-relevant request, once, with its person and outcome."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ def complete_and_truthful(case: Case) -> Iterator[Check]:
     """Our own calls against the entries that were readable after the stated time."""
     entries = _entries(case)
     by_request = _names_requests(case)
-    for call in case.calls(*case.world.audited):
-        if _demanded(call) and _readable(case, call):
-            if by_request and call.answer is not None and call.answer.request is not None:
-                yield from _by_request(case, call, entries)
-    if by_request:
-        yield from _without_cause(case, entries)
-    else:
+    yield from _deeds_for_jobs(case, entries)
+    if not by_request:
         yield from _by_count(case, entries)
+        return
+    for call in case.calls(*case.world.audited):
+        named = call.answer is not None and call.answer.request is not None
+        if named and _demanded(call) and _reads(case, call):
+            yield from _by_request(case, call, entries)
+    yield from _without_cause(case, entries)
 
 
 def _entries(case: Case) -> list[Sighting[AuditSeen]]:
@@ -68,12 +69,28 @@ def _reads(case: Case, call: NorthCall) -> list[NorthCall]:
     ]
 
 
-def _readable(case: Case, call: NorthCall) -> bool:
-    return bool(_reads(case, call))
-
-
 def _action_fits(case: Case, entry: AuditSeen, role: str) -> bool:
     return entry.action is None or entry.action in (role, case.world.audited.get(role))
+
+
+def _deeds_for_jobs(case: Case, entries: list[Sighting[AuditSeen]]) -> Iterator[Check]:
+    """What is done for a job later is done for somebody who asked, where the trail can say for whom."""
+    if "on_behalf_of" not in case.world.observes.get("AuditSeen", ()):
+        return
+    for entry in entries:
+        what = entry.what
+        maker = case.maker(what.object) if what.object in case.job_ids else None
+        if what.actor is None or maker is None:
+            continue
+        if {c.person for c in case.all_calls} & {what.actor, what.on_behalf_of}:
+            yield Held()
+            continue
+        yield Violation(
+            clause="an entry names nobody who asked",
+            expected=f"what is done for a job is done by, or on behalf of, a person: {maker.person}",
+            observed=f"{what.action} by {what.actor}, on behalf of {what.on_behalf_of}",
+            evidence=tuple(sorted({*maker.evidence, *entry.evidence})),
+        )
 
 
 # ---------------------------------------------------------------- by request
@@ -166,7 +183,7 @@ def _by_count(case: Case, entries: list[Sighting[AuditSeen]]) -> Iterator[Check]
     demanded: Counter[tuple[str, str, bool]] = Counter()
     calls: dict[tuple[str, str, bool], list[NorthCall]] = {}
     for call in case.calls(*case.world.audited):
-        if _demanded(call) and _readable(case, call):
+        if _demanded(call) and _reads(case, call):
             kind = (call.person, call.role, call.outcome == "accepted")
             demanded[kind] += 1
             calls.setdefault(kind, []).append(call)
@@ -175,7 +192,8 @@ def _by_count(case: Case, entries: list[Sighting[AuditSeen]]) -> Iterator[Check]
         if len(fit) < most:
             last = calls[person, role, allowed][-1]
             missing = "an accepted request has no entry" if allowed else "a refused request has no entry"
-            yield _wrong(last, missing, f"{most} entries for {most} requests", f"{len(fit)}", fit or _any_read(case, last))
+            shown = fit or _any_read(case, last)
+            yield _wrong(last, missing, f"{most} entries for {most} requests", f"{len(fit)}", shown)
         elif len(fit) == most:
             yield from (Held() for _ in range(most))
         else:

@@ -56,9 +56,17 @@ def every_fault_resolved(case: Case) -> Iterator[Check]:
     eligible = set(case.contract["fallback.eligible"] or ())
     for job in case.job_ids:
         struck = strikes_on(case, job)
-        mine = [s for s in struck.sure if s.fact.fault in eligible]
+        mine = [s for s in struck.sure if s.fact.fault in eligible and not _blames_job(case, s)]
         if mine and all(_allowed(case, job)) and not _asked_to_stop(case, job):
-            yield _resolution(case, job, mine, [s for s in struck.maybe if s.fact.fault not in eligible])
+            counted = {s.n for s in struck.maybe if s.fact.fault in eligible and not _blames_job(case, s)}
+            yield _resolution(case, job, mine, [s for s in struck.maybe if s.n not in counted])
+
+
+def _blames_job(case: Case, strike: Strike) -> bool:
+    """The fault answers that the request itself is wrong (4xx but queue full or time-out): never eligible."""
+    armed = case.armed.get(strike.fact.index)
+    status = int(armed.params.get("status") or 0) if armed else 0
+    return 400 <= status < 500 and status not in (408, 429)
 
 
 def _asked_to_stop(case: Case, job: str) -> bool:
@@ -243,8 +251,9 @@ def fallback_guarded(case: Case) -> Iterator[Check]:
         if result is not None and _by_fallback(case, result):
             yield _permission(case, job, result)
             yield from _accounted(case, job, result)
-        elif result is None and not any(_allowed(case, job)):
-            if strikes_on(case, job).sure and final_state(case, job) == "failed":
+        elif result is None and final_state(case, job) == "failed":
+            forbidden = not any(_allowed(case, job))
+            if forbidden and strikes_on(case, job).sure:
                 yield Held()
     yield from _classical_limit(case)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from harness.case import Case, NorthCall, Run, Sighting, before
-from harness.facts import TERMINAL_STATES, JobSeen, ListSeen, ResultSeen
+from harness.facts import TERMINAL_STATES, JobSeen, ListSeen, ResultSeen, ServiceCalled
 from harness.judging import DEFAULT_LIFECYCLE, Check, Held, Unclear, invariant
 from harness.model import Violation
 from harness.oracles._keys import KeyUse, differs, key_uses, same_work, unsettled_retry
@@ -81,16 +81,17 @@ def _one_body(use: KeyUse) -> Iterator[Check]:
 def _replayed(use: KeyUse) -> Iterator[Check]:
     """A later call with the same key and body is not refused as a conflict once the first was accepted."""
     for first in use.happened:
+        if not all(same_work(first, c) for c in use.calls):
+            continue
         for other in use.calls:
-            if before(first, other) and same_work(first, other) and other.reason == "key_reused":
-                if all(same_work(first, c) for c in use.calls):
-                    yield _broken(
-                        "a retry with the same key and body is refused",
-                        "the first answer again",
-                        "it was refused as if the body were another",
-                        first.evidence,
-                        other.evidence,
-                    )
+            if before(first, other) and other.reason == "key_reused":
+                yield _broken(
+                    "a retry with the same key and body is refused",
+                    "the first answer again",
+                    "it was refused as if the body were another",
+                    first.evidence,
+                    other.evidence,
+                )
 
 
 def _separate_scopes(case: Case) -> Iterator[Check]:
@@ -130,14 +131,28 @@ def _one_execution(case: Case, job: str) -> Iterator[Check]:
     bounds = asked(case, maker) if maker else Bounds(0, None)
     runs = [r for r in case.runs_of(job) if r.started_n is not None]
     for index, first in enumerate(runs):
-        at_once = [r for r in runs[index + 1 :] if first.ended_n is None or r.n < first.ended_n]
-        if at_once:
-            yield _at_once(bounds, [first, *at_once])
+        second = [r for r in runs[index + 1 :] if not _known_over(case, first, r)]
+        if second:
+            yield _twice(bounds, [first, *second])
         elif runs[index + 1 :]:
             yield Held()
 
 
-def _at_once(bounds: Bounds, runs: list[Run]) -> Check:
+def _known_over(case: Case, first: Run, second: Run) -> bool:
+    """Whether the target can have known, when it asked for another run, that the first had ended."""
+    if first.ended is None or first.ended_n is None or first.ended_n > second.n:
+        return False
+    if first.ended.state != "completed":
+        return True
+    for event in case.service_calls("backend"):
+        told = event.phase == "ok" and first.ended_n < event.n < second.n
+        fact = event.fact
+        if told and isinstance(fact, ServiceCalled) and fact.operation != "submit" and fact.run in (first.id, None):
+            return True
+    return False
+
+
+def _twice(bounds: Bounds, runs: list[Run]) -> Check:
     """Parts of one execution together are no more than was asked for; a second one is."""
     total = sum(r.accepted.shots for r in runs)
     if bounds.most is not None and total <= bounds.most:
@@ -145,9 +160,9 @@ def _at_once(bounds: Bounds, runs: list[Run]) -> Check:
     if bounds.most is None and len({r.accepted.digest for r in runs}) > 1:
         return Unclear("runs at the same time may be parts of one execution")
     return _broken(
-        "one job was executed twice at a time",
-        "a second execution only after the first has ended or surely never starts",
-        f"{len(runs)} runs, {total} shots in all, were handed over before the first had ended",
+        "one job was executed twice",
+        "a second execution only once the first is known to have ended, or surely never starts",
+        f"{len(runs)} runs, {total} shots in all, were begun while the first was not known to be over",
         *(r.evidence for r in runs),
     )
 
@@ -439,7 +454,8 @@ def _complete(case: Case, listing: Sighting[ListSeen]) -> Iterator[Check]:
 
 
 def _retry(retry: NorthCall, earlier: NorthCall) -> Check:
-    if retry.surely_happened or (retry.outcome == "refused" and retry.reason not in ("conflict", "key_reused", "unavailable")):
+    final = retry.outcome == "refused" and retry.reason not in ("conflict", "key_reused", "unavailable")
+    if retry.surely_happened or final:
         return Held()
     return _broken(
         "a retry with its key never settles",

@@ -38,7 +38,7 @@ def _tenants(case: Case) -> list[str]:
 
 
 def _shots_cap(case: Case, tenant: str) -> Iterator[Check]:
-    runs = [r for r in tenant_runs(case, tenant) if r.started_n is not None]
+    runs = [r for r in tenant_runs(case, tenant) if r.started_n is not None and surely_attached(case, r)]
     runs.sort(key=lambda r: r.started_n or 0)
     demand = sum(asked(case, c).least for c in case.calls(*MAKERS) if c.tenant == tenant)
     for index, run in enumerate(runs):
@@ -49,7 +49,7 @@ def _shots_cap(case: Case, tenant: str) -> Iterator[Check]:
         most = limit + float(case.contract.get("quota.shots.overshoot") or 0)
         windows = most_windows(case, tenant, "shots", run)
         if held > most * windows:
-            yield _over_cap("more shots than the limit", tenant, most * windows, held, "shots", runs[: index + 1])
+            yield _over_cap("shots", tenant, most * windows, held, runs[: index + 1])
         elif held > most:
             yield Unclear("the use may belong to two windows")
         elif demand > most:
@@ -78,7 +78,7 @@ def _admitting_limit(
 
 
 def _jobs_cap(case: Case, tenant: str) -> Iterator[Check]:
-    runs = [r for r in tenant_runs(case, tenant) if surely_attached(case, r)]
+    runs = [r for r in tenant_runs(case, tenant) if case.job_of(r.id) and surely_attached(case, r)]
     for run in runs:
         live = [r for r in runs if r.n <= run.n and (r.ended_n is None or r.ended_n > run.n)]
         jobs = {case.job_of(r.id) for r in live}
@@ -87,16 +87,14 @@ def _jobs_cap(case: Case, tenant: str) -> Iterator[Check]:
             continue
         most = limit + float(case.contract.get("quota.jobs.overshoot") or 0)
         if len(jobs) > most:
-            yield _over_cap("more live jobs than the limit", tenant, most, len(jobs), "live jobs", live)
+            yield _over_cap("live jobs", tenant, most, len(jobs), live)
         elif len(jobs) >= most:
             yield Held()
 
 
-def _over_cap(
-    clause: str, tenant: str, most: float, held: float, unit: str, runs: Sequence[Run]
-) -> Violation:
+def _over_cap(unit: str, tenant: str, most: float, held: float, runs: Sequence[Run]) -> Violation:
     return Violation(
-        clause=clause,
+        clause=f"more {unit} than the limit",
         expected=f"at most {most:g} {unit} for the tenant",
         observed=f"{tenant} surely held {held:g} {unit} on the backend",
         evidence=tuple(sorted({n for r in runs for n in r.evidence})),
@@ -112,7 +110,12 @@ def _over_cap(
     name="Conservation at quiescence",
     rule="When no job is live and the settling time has passed, nothing is reserved and what is shown as used "
     "is what the backend executed.",
-    needs=("role:read_quota", "sees:QuotaSeen.reserved|sees:QuotaSeen.used", "contract:timing.settle_s", "double:backend"),
+    needs=(
+        "role:read_quota",
+        "sees:QuotaSeen.reserved|sees:QuotaSeen.used",
+        "contract:timing.settle_s",
+        "double:backend",
+    ),
 )
 def conservation(case: Case) -> Iterator[Check]:
     """Closing reads of the quota against the backend's account."""
@@ -218,7 +221,7 @@ def charge_once(case: Case) -> Iterator[Check]:
     """Each tenant's last view of its ledger, against its attempts and the backend."""
     for sighting in case.seen(QuotaSeen):
         if min(sighting.what.used or 0, sighting.what.reserved or 0) < 0:
-            yield _ledger("a counter is below zero", "counters of 0 or more", "a negative counter", [], sighting)
+            yield _ledger("a counter is below zero", "counters of 0 or more", "a negative counter", sighting.evidence)
     for entries in _ledgers(case):
         yield from _per_attempt(entries)
         yield from _per_job(case, entries)
@@ -256,12 +259,12 @@ def _per_attempt(entries: _Entries) -> Iterator[Check]:
         for what, clause in (("charge", "an attempt is charged twice"), ("refund", "an attempt is refunded twice")):
             same = [e for e in group if e.what.what == what and e.what.amount]
             if len(same) > 1:
-                yield _ledger(clause, f"one {what} an attempt", f"{len(same)} entries of kind {what}", same)
+                yield _ledger(clause, f"one {what} an attempt", f"{len(same)} of kind {what}", _lines(same))
             elif same:
                 yield Held()
     for entry in entries:
         if (entry.what.amount or 0) < 0:
-            yield _ledger("an amount is below zero", "amounts of 0 or more", "a negative amount", [entry])
+            yield _ledger("an amount is below zero", "amounts of 0 or more", "a negative amount", entry.evidence)
 
 
 def _per_job(case: Case, entries: _Entries) -> Iterator[Check]:
@@ -271,7 +274,7 @@ def _per_job(case: Case, entries: _Entries) -> Iterator[Check]:
                 "more is refunded than was taken",
                 "refunds up to what was reserved or charged for the job",
                 f"{_amount(group, 'refund'):g} refunded of {_amount(group, 'charge', 'reserve'):g}",
-                group,
+                _lines(group),
             )
 
 
@@ -305,21 +308,16 @@ def _cost(group: _Entries, most: int, clause: str, more: tuple[int, ...]) -> Che
     cost = _amount(group, "charge") - _amount(group, "refund")
     if cost <= most:
         return Held()
-    return _ledger(clause, f"at most {most} shots charged", f"{cost:g} shots charged", group, None, more)
+    shown = tuple(sorted({*_lines(group), *more}))
+    return _ledger(clause, f"at most {most} shots charged", f"{cost:g} shots charged", shown)
 
 
-def _ledger(
-    clause: str,
-    expected: str,
-    observed: str,
-    entries: _Entries,
-    sighting: Sighting[QuotaSeen] | None = None,
-    more: tuple[int, ...] = (),
-) -> Violation:
-    shown = {n for e in entries for n in e.evidence} | set(sighting.evidence if sighting else ())
-    return Violation(
-        clause=clause, expected=expected, observed=observed, evidence=tuple(sorted(shown | set(more)))
-    )
+def _lines(entries: _Entries) -> tuple[int, ...]:
+    return tuple(sorted({n for e in entries for n in e.evidence}))
+
+
+def _ledger(clause: str, expected: str, observed: str, evidence: tuple[int, ...]) -> Violation:
+    return Violation(clause=clause, expected=expected, observed=observed, evidence=evidence)
 
 
 # ---------------------------------------------------------------- Q5

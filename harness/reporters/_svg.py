@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import zip_longest
 from math import log10
 from types import MappingProxyType
 
 from harness.exhibits.timeline import Lane, Mark, Timeline
 from harness.exhibits.words import duration
 
-NAME_PX, PLOT_PX, WIDEST_PX = 148, 812, 3200
+NAME_PX, PLOT_PX, WIDEST_PX = 148, 740, 3200
 ROW_PX, BAR_PX, GAP_PX, TOP_PX = 22, 12, 10, 40
 CHAR_PX = 5.9
 FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono, monospace"
@@ -163,18 +164,18 @@ def _ticks(line: Timeline, axis: _Axis, bottom: float) -> Iterator[str]:
 
 
 def _flags(line: Timeline, axis: _Axis, bottom: float, prefix: str) -> Iterator[str]:
-    """A flag for each event that proves the violation, with its number."""
-    free = 0.0
-    for n in line.proof:
-        if n not in axis.xs:
-            continue
-        x, label = axis.xs[n], f"#{n}"
+    """A flag for each event that proves the violation, with its number; close ones share a label."""
+    shown = [n for n in line.proof if n in axis.xs]
+    waiting = ""
+    for n, following in zip_longest(shown, shown[1:]):
+        x, waiting = axis.xs[n], f"{waiting} #{n}".strip()
         yield f'<g class="flag" id="{prefix}e{n}"><title>event {n} proves it</title>'
         yield _down(x, TOP_PX - 6, bottom, PROOF)
-        if x >= free:
-            yield _text(x + 3, TOP_PX - 4, label, PROOF)
-            free = x + len(label) * CHAR_PX + 12
-        yield f'<path d="M{x:.1f} {TOP_PX - 12}l-4 -0l4 7l4 -7z" fill="{PROOF.colour}" class="proof"/></g>'
+        yield f'<path d="M{x - 4:.1f} {TOP_PX - 12}h8l-4 7z" fill="{PROOF.colour}" class="proof"/>'
+        if following is None or axis.xs[following] - x > len(waiting) * CHAR_PX + 14:
+            yield _text(x + 6, TOP_PX - 5, waiting, PROOF)
+            waiting = ""
+        yield "</g>"
 
 
 def _text(x: float, y: float, words: str, look: _Look) -> str:

@@ -10,7 +10,7 @@ from harness.exhibits.report import Format, Report
 from harness.exhibits.words import plural
 from harness.model import Finding, Status
 from harness.reporters._paint import PLAIN, Paint
-from harness.reporters._verdicts import WIDTH, rows, wrap
+from harness.reporters._verdicts import WIDTH, cut, rows, wrap
 from harness.results import Exit, FaultCount, RunResult
 
 LINES_A_FINDING = 12
@@ -60,7 +60,9 @@ def _faults(faults: Iterable[FaultCount], paint: Paint) -> Iterator[str]:
 def _finding(finding: Finding, report: Report, paint: Paint) -> Iterator[str]:
     words = explain(finding, report.rule(finding.signature.invariant))
     size = plural(len(finding.plan.steps), "step") + ", " + plural(len(finding.plan.faults), "fault")
-    yield f"{paint('red', 'FINDING ' + finding.id)} · {finding.scenario} · {size}"
+    head = paint("red", "FINDING " + cut(finding.id, WIDTH - 8))
+    more = (f" · {finding.scenario} · {size}", f" · {size}", "")
+    yield head + next(m for m in more if len(finding.id) + len(m) <= WIDTH - 8 or not m)
     yield from _explained(words, LINES_A_FINDING - 2, paint)
     yield f"  {paint('bold', 'replay')}    {report.replay_line(finding)}"
 

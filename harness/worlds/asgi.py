@@ -223,7 +223,7 @@ class _Scene:
 
     async def _bury(self) -> None:
         for process in self.lives:
-            await process.bury()
+            await process.bury(self.loop)
         if len(self.lives) > 1:
             self.world.forget_apps()
 

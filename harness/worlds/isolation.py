@@ -29,12 +29,10 @@ from typing import Any
 
 import greenlet
 
+from harness.clock import EPOCH_S
 from harness.errors import NeedsLiveMode
 from harness.loop import LIFE, Life, VirtualLoop
 from harness.wire import Reply, Request
-
-#: 2026-01-01T00:00:00Z: the wall-clock second at which every play begins
-EPOCH_S = 1_767_225_600
 
 
 @dataclass

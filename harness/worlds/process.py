@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from harness.errors import TargetUnreachable
 from harness.inputs.binding import Answer, Outgoing
-from harness.loop import LIFE, Life
+from harness.loop import LIFE, Life, VirtualLoop
 from harness.worlds.player import Failure
 
 Message = MutableMapping[str, Any]
@@ -58,9 +58,9 @@ class Process:
             if not future.done():
                 future.set_result("broken")
 
-    async def bury(self) -> None:
+    async def bury(self, loop: VirtualLoop) -> None:
         """After the play: let what a crash left behind unwind, where nobody can see it any more."""
-        self.life.dead = False
+        loop.resurrect(self.life)
         tasks = [t for t in self.life.tasks if not t.done()]
         for task in tasks:
             task.cancel()

@@ -40,6 +40,10 @@ RETRIED = frozenset(
     }
 )
 
+_INSERT = attempts.insert()
+_SET = sa.update(attempts).where(attempts.c.id == sa.bindparam("of"))
+_OF_JOB = sa.select(attempts).where(attempts.c.job == sa.bindparam("of")).order_by(attempts.c.number)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
@@ -79,7 +83,7 @@ class Attempts:
         self._changes = changes
         self._approvals = approvals
 
-    def begin(self, connection: Connection, job: Job) -> Attempt | None:
+    def begin(self, connection: Connection, job: Job, number: int) -> Attempt | None:
         """Start an attempt on the backend that was asked for, written down before anything is sent. None if the job
         has moved, or may not start any more, and then it has ended."""
         if now_ms() > job.created_at_ms + ms(self._settings.job_deadline_s):
@@ -96,7 +100,7 @@ class Attempts:
             jobs.move(connection, job.id, {"queued"}, "authorized")
             if not jobs.move(connection, job.id, {"authorized"}, "running"):
                 return None
-        return self.insert(connection, job, job.manifest.backend, "submitting")
+        return self.insert(connection, job, number, job.manifest.backend, "submitting")
 
     def refusal(self, connection: Connection, job: Job, backend: str) -> str | None:
         """Why the job may not start there at this moment: consent, residency and approvals are asked at each start."""
@@ -112,14 +116,13 @@ class Attempts:
             return refusal.word
         return None
 
-    def insert(self, connection: Connection, job: Job, backend: str, state: str) -> Attempt:
-        """Store the next attempt of a job, with its audit entry."""
-        count = sa.select(sa.func.count()).where(attempts.c.job == job.id)
+    def insert(self, connection: Connection, job: Job, number: int, backend: str, state: str) -> Attempt:
+        """Store an attempt of a job, with its audit entry."""
         manifest = job.manifest
         attempt = Attempt(
             id=str(uuid.uuid4()),
             job=job.id,
-            number=connection.execute(count).scalar_one() + 1,
+            number=number,
             backend=backend,
             backend_job=None,
             region=REGIONS[backend],
@@ -132,7 +135,7 @@ class Attempts:
             ended_at_ms=None,
             retry_at_ms=None,
         )
-        connection.execute(attempts.insert().values(**vars(attempt)))
+        connection.execute(_INSERT, vars(attempt))
         self._jobs.note(connection, job, "start_attempt", object_id=attempt.id)
         return attempt
 
@@ -257,13 +260,11 @@ class Attempts:
 
 def of_job(connection: Connection, job_id: str) -> list[Attempt]:
     """All attempts of a job, in order."""
-    query = sa.select(attempts).where(attempts.c.job == job_id).order_by(attempts.c.number)
-    return [_attempt(row) for row in connection.execute(query)]
+    return [_attempt(row) for row in connection.execute(_OF_JOB, {"of": job_id})]
 
 
 def _set(connection: Connection, attempt: Attempt, **values: Any) -> Attempt:
-    row = attempts.c.id == attempt.id
-    connection.execute(sa.update(attempts).where(row).values(**values))
+    connection.execute(_SET, {"of": attempt.id, **values})
     return replace(attempt, **values)
 
 

@@ -22,6 +22,15 @@ Outcome = Literal["ok", "denied", "failed"]
 #: a checkpoint is signed for every so many entries
 CHECKPOINT_EVERY = 16
 
+_ADVANCE = (
+    sa.update(audit_head)
+    .where(audit_head.c.id == 1)
+    .values(seq=audit_head.c.seq + 1)
+    .returning(audit_head.c.seq, audit_head.c.hash)
+)
+_APPEND = audit.insert()
+_CLOSE = sa.update(audit_head).where(audit_head.c.id == 1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -38,13 +47,7 @@ class Entry:
 
 def record(connection: Connection, entry: Entry) -> None:
     """Append an entry, in the transaction of the deed itself."""
-    advance = (
-        sa.update(audit_head)
-        .where(audit_head.c.id == 1)
-        .values(seq=audit_head.c.seq + 1)
-        .returning(audit_head.c.seq, audit_head.c.hash)
-    )
-    seq, prev_hash = connection.execute(advance).one()
+    seq, prev_hash = connection.execute(_ADVANCE).one()
     shown: dict[str, object] = {
         "seq": seq,
         "at": rfc3339(now_ms()),
@@ -58,8 +61,8 @@ def record(connection: Connection, entry: Entry) -> None:
         "prev_hash": prev_hash,
     }
     link = digest(shown)
-    connection.execute(audit.insert().values(**shown, hash=link))
-    connection.execute(sa.update(audit_head).where(audit_head.c.id == 1).values(hash=link))
+    connection.execute(_APPEND, {**shown, "hash": link})
+    connection.execute(_CLOSE, {"hash": link})
 
 
 def entries(connection: Connection, *, tenant: str | None, after: int, limit: int) -> list[Row[Any]]:

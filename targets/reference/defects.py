@@ -7,7 +7,43 @@ one place, next to the correct code. ``defects.yaml`` describes them.
 from __future__ import annotations
 
 KNOWN = frozenset(
-    ["APR-01", "APR-02", "APR-04", "APR-06", "APR-08", "APR-09", "APR-10", "APR-11", "APR-12", "APR-14", "APR-19", "APR-23", "APR-24", "QUO-01", "QUO-03", "QUO-05", "QUO-09", "QUO-16", "QUO-20", "FBK-02", "FBK-03", "FBK-05", "FBK-07", "FBK-14", "JOB-01", "JOB-02", "JOB-03", "JOB-05", "JOB-06", "JOB-11", "JOB-15", "JOB-16", "JOB-19", "AUD-01", "AUD-06"]
+    [
+        "APR-01",
+        "APR-02",
+        "APR-04",
+        "APR-06",
+        "APR-08",
+        "APR-09",
+        "APR-10",
+        "APR-11",
+        "APR-12",
+        "APR-14",
+        "APR-19",
+        "APR-23",
+        "APR-24",
+        "QUO-01",
+        "QUO-03",
+        "QUO-05",
+        "QUO-09",
+        "QUO-16",
+        "QUO-20",
+        "FBK-02",
+        "FBK-03",
+        "FBK-05",
+        "FBK-07",
+        "FBK-14",
+        "JOB-01",
+        "JOB-02",
+        "JOB-03",
+        "JOB-05",
+        "JOB-06",
+        "JOB-11",
+        "JOB-15",
+        "JOB-16",
+        "JOB-19",
+        "AUD-01",
+        "AUD-06",
+    ]
 )
 
 Defects = frozenset[str]

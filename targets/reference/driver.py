@@ -92,8 +92,9 @@ class Driver:
 
     # ------------------------------------------------------------ the way to the backend
 
-    async def _start(self, job: Job, _tried: Tried) -> None:
-        attempt = await self._store.transaction(self._attempts.begin, job)
+    async def _start(self, job: Job, tried: Tried) -> None:
+        number = len(tried) + 1
+        attempt = await self._store.transaction(self._attempts.begin, job, number)
         if attempt is not None:
             await self._submit(job, attempt)
 
@@ -132,7 +133,8 @@ class Driver:
             else:
                 await self._find(job, attempt, fault.kind)
         else:
-            await self._store.transaction(self._attempts.acknowledge, job, attempt, backend_job)
+            acknowledge = self._attempts.acknowledge
+            await self._watch(job, await self._store.transaction(acknowledge, job, attempt, backend_job))
 
     async def _require_online(self, backend: str) -> None:
         status = await self._backend.device_status(backend)
@@ -286,8 +288,8 @@ class Driver:
 
     # ------------------------------------------------------------ the classical path
 
-    async def _switch(self, job: Job, _tried: Tried) -> None:
-        await self._store.transaction(self._fallback.switch, job)
+    async def _switch(self, job: Job, tried: Tried) -> None:
+        await self._store.transaction(self._fallback.switch, job, len(tried) + 1)
 
     async def _compute(self, job: Job, tried: Tried) -> None:
         predictions = self._fallback.compute(job)

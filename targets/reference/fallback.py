@@ -31,7 +31,7 @@ class Fallback:
         self._jobs = jobs_
         self._attempts = attempts
 
-    def switch(self, connection: Connection, job: Job) -> None:
+    def switch(self, connection: Connection, job: Job, number: int) -> None:
         """Start the classical attempt, or end the job where that may not be."""
         reason = self._refusal(connection, job)
         if reason is None and not self._reserve(connection, job):
@@ -39,7 +39,7 @@ class Fallback:
         if reason is not None:
             self._jobs.finish(connection, job, "failed", leaving={"primary_failed"}, reason=reason)
         elif jobs.move(connection, job.id, {"primary_failed"}, "falling_back"):
-            self._attempts.insert(connection, job, CLASSICAL, "submitted")
+            self._attempts.insert(connection, job, number, CLASSICAL, "submitted")
             self._jobs.note(connection, job, "fall_back")
 
     def compute(self, job: Job) -> list[float]:

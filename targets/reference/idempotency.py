@@ -21,6 +21,12 @@ from targets.reference.timestamps import now_ms
 #: the status that stands for "no answer yet" where defects claim keys early
 UNANSWERED = 0
 
+_same = (idempotency.c.scope == sa.bindparam("in_scope")) & (idempotency.c.key == sa.bindparam("of_key"))
+_KEY = sa.select(idempotency).where(_same)
+_FREE = sa.delete(idempotency).where(_same)
+_BIND = idempotency.insert()
+_FORGET = sa.delete(idempotency).where(idempotency.c.created_at_ms < sa.bindparam("before_ms"))
+
 
 class KeyTaken(Exception):
     """Another request with the same key was accepted first."""
@@ -57,8 +63,7 @@ class Keys:
 
     def lookup(self, connection: Connection, claim: Claim) -> Answer | None:
         """The answer that the key has, if any; KeyReused if it was given to another request."""
-        query = sa.select(idempotency).where(_same(claim))
-        row = connection.execute(query).first()
+        row = connection.execute(_KEY, {"in_scope": claim.scope, "of_key": claim.key}).first()
         if row is None:
             return None
         if row.fingerprint != claim.fingerprint and "JOB-02" not in self._defects:
@@ -70,25 +75,22 @@ class Keys:
     def answer(self, connection: Connection, claim: Claim, answer: Answer) -> None:
         """Bind the key to its answer; KeyTaken if someone was faster, and the transaction rolls back."""
         if self._defects & {"JOB-01", "JOB-05"}:
-            connection.execute(sa.delete(idempotency).where(_same(claim)))
+            connection.execute(_FREE, {"in_scope": claim.scope, "of_key": claim.key})
         try:
             connection.execute(
-                idempotency.insert().values(
-                    scope=claim.scope,
-                    key=claim.key,
-                    fingerprint=claim.fingerprint,
-                    status=answer.status,
-                    body=answer.body,
-                    created_at_ms=now_ms(),
-                )
+                _BIND,
+                {
+                    "scope": claim.scope,
+                    "key": claim.key,
+                    "fingerprint": claim.fingerprint,
+                    "status": answer.status,
+                    "body": answer.body,
+                    "created_at_ms": now_ms(),
+                },
             )
         except IntegrityError as error:
             raise KeyTaken(claim.key) from error
 
     def forget(self, connection: Connection, before_ms: int) -> None:
         """Drop the keys from before an instant."""
-        connection.execute(sa.delete(idempotency).where(idempotency.c.created_at_ms < before_ms))
-
-
-def _same(claim: Claim) -> sa.ColumnElement[bool]:
-    return (idempotency.c.scope == claim.scope) & (idempotency.c.key == claim.key)
+        connection.execute(_FORGET, {"before_ms": before_ms})

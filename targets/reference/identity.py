@@ -17,6 +17,9 @@ ADMIN = "admin"
 AUDITOR = "auditor"
 
 
+_ROLES = sa.select(roles_table.c.roles).where(roles_table.c.person == sa.bindparam("of"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Actor:
     """The person behind a request; an operator belongs to no tenant."""
@@ -57,8 +60,7 @@ class Directory:
 
     def roles(self, connection: Connection, person: str) -> frozenset[str]:
         """The person's roles at this moment."""
-        query = sa.select(roles_table.c.roles).where(roles_table.c.person == person)
-        if (stored := connection.execute(query).scalar()) is not None:
+        if (stored := connection.execute(_ROLES, {"of": person}).scalar()) is not None:
             return frozenset(stored)
         known = self._by_person.get(person)
         return known.roles if known else frozenset()

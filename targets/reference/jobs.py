@@ -57,6 +57,22 @@ FAILURES = (
     "residency",
 )
 
+_JOB = sa.select(jobs).where(jobs.c.id == sa.bindparam("of"))
+_INSERT = jobs.insert()
+_MOVE = (
+    sa.update(jobs)
+    .where(
+        jobs.c.id == sa.bindparam("of"),
+        jobs.c.status.in_(sa.bindparam("leaving", expanding=True)),
+    )
+    .values(status_version=jobs.c.status_version + 1)
+)
+_FINISH = _MOVE.values(
+    deleted_at_ms=sa.case((jobs.c.delete_when_ended, sa.bindparam("now")), else_=None),
+    label=sa.case((jobs.c.delete_when_ended, None), else_=jobs.c.label),
+)
+_UNRESOLVED = sa.select(attempts.c.id).where(attempts.c.job == sa.bindparam("of"), attempts.c.state == "unresolved")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -129,31 +145,32 @@ class Jobs:
         manifest = job.manifest
         try:
             connection.execute(
-                jobs.insert().values(
-                    id=job.id,
-                    tenant=job.tenant,
-                    person=job.person,
-                    on_behalf_of=job.on_behalf_of,
-                    status=job.status,
-                    status_version=job.status_version,
-                    batch=manifest.batch,
-                    shots=manifest.shots,
-                    repeats=manifest.repeats,
-                    backend=manifest.backend,
-                    label=label,
-                    digest=job.digest,
-                    change=job.change,
-                    traceparent=job.traceparent,
-                    created_at_ms=job.created_at_ms,
-                    delete_when_ended=False,
-                )
+                _INSERT,
+                {
+                    "id": job.id,
+                    "tenant": job.tenant,
+                    "person": job.person,
+                    "on_behalf_of": job.on_behalf_of,
+                    "status": job.status,
+                    "status_version": job.status_version,
+                    "batch": manifest.batch,
+                    "shots": manifest.shots,
+                    "repeats": manifest.repeats,
+                    "backend": manifest.backend,
+                    "label": label,
+                    "digest": job.digest,
+                    "change": job.change,
+                    "traceparent": job.traceparent,
+                    "created_at_ms": job.created_at_ms,
+                    "delete_when_ended": False,
+                },
             )
         except IntegrityError as error:
             raise Conflict(f"there is a job labelled {label}", code="label_taken") from error
 
     def visible(self, connection: Connection, actor: Actor, job_id: str) -> Job:
         """A job that the actor may know of; NotFound, or Gone if it was deleted."""
-        row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).first()
+        row = connection.execute(_JOB, {"of": job_id}).first()
         if row is None or not actor.sees(row.tenant):
             raise NotFound("no such job")
         if row.deleted_at_ms is not None:
@@ -205,15 +222,15 @@ class Jobs:
         result: Mapping[str, object] | None = None,
     ) -> bool:
         """End a job, free what it holds, and write it down. False if it was in none of the states to leave."""
-        values: dict[str, object] = {"ended_at_ms": now_ms()}
+        now = now_ms()
+        values: dict[str, object] = {"of": job.id, "leaving": sorted(leaving), "now": now}
+        values |= {"status": status, "ended_at_ms": now}
         if reason is not None:
             values["reason"] = reason
         if result is not None:
             values["result"] = result
-        if not move(connection, job.id, leaving, status, **values):
+        if not connection.execute(_FINISH, values).rowcount:
             return False
-        gone = sa.update(jobs).where(jobs.c.id == job.id, jobs.c.delete_when_ended)
-        connection.execute(gone.values(deleted_at_ms=now_ms(), label=None))
         self.settle(connection, job.id, status)
         outcome: audit.Outcome = "ok" if status in ("succeeded", "cancelled") else "failed"
         self.note(connection, job, "finish_job", outcome=outcome)
@@ -221,11 +238,10 @@ class Jobs:
 
     def settle(self, connection: Connection, job_id: str, status: str) -> None:
         """Free what an ended job still holds, unless the backend may still be running it."""
-        lost = sa.select(attempts.c.id).where(attempts.c.job == job_id, attempts.c.state == "unresolved")
-        if connection.execute(lost).first() is not None:
+        if connection.execute(_UNRESOLVED, {"of": job_id}).first() is not None:
             return
         kept = {"concurrent_jobs"} if "QUO-05" in self._defects and status == "cancelled" else ()
-        self._quotas.release_all(connection, job_id, but=frozenset(kept))
+        self._quotas.release(connection, job_id, but=frozenset(kept))
 
     def note(
         self,
@@ -255,17 +271,13 @@ class Jobs:
 
 def load(connection: Connection, job_id: str) -> Job:
     """A job that surely exists, as it is now."""
-    return _job(connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).one())
+    return _job(connection.execute(_JOB, {"of": job_id}).one())
 
 
 def move(connection: Connection, job_id: str, leaving: Collection[str], to: str, **values: object) -> bool:
     """Move a job on if it is in one of the states to leave; whether it was."""
-    changed = connection.execute(
-        sa.update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.status.in_(sorted(leaving)))
-        .values(status=to, status_version=jobs.c.status_version + 1, **values)
-    )
-    return changed.rowcount == 1
+    where = {"of": job_id, "leaving": sorted(leaving)}
+    return connection.execute(_MOVE, {**where, "status": to, **values}).rowcount == 1
 
 
 def unfinished(connection: Connection) -> list[str]:

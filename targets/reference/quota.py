@@ -32,6 +32,49 @@ KINDS: Mapping[str, str] = {
 #: how long to wait for a slot is anybody's guess
 SLOT_RETRY_S = 5
 
+_row = (quotas.c.tenant == sa.bindparam("of")) & (quotas.c.dimension == sa.bindparam("in_dimension"))
+_used = (
+    sa.select(quota_windows.c.used)
+    .where(
+        quota_windows.c.tenant == quotas.c.tenant,
+        quota_windows.c.dimension == quotas.c.dimension,
+        quota_windows.c.window == sa.bindparam("at"),
+    )
+    .scalar_subquery()
+)
+_taken = quotas.c.reserved + sa.func.coalesce(_used, 0)
+_amount = sa.bindparam("amount", type_=sa.BigInteger)
+_LEVELS = (
+    sa.select(quotas, sa.func.coalesce(_used, 0).label("used"))
+    .where(quotas.c.tenant == sa.bindparam("of"))
+    .order_by(quotas.c.dimension)
+)
+_ADJUST = sa.update(quotas).where(_row).values(reserved=quotas.c.reserved + _amount)
+_RESERVE = _ADJUST.where(_taken + _amount <= quotas.c.limit)
+_old = sa.bindparam("old", type_=sa.BigInteger)
+_RESERVE_BY_OLD_LIMIT = _ADJUST.where(_taken + _amount <= sa.case((quotas.c.limit < _old, _old), else_=quotas.c.limit))
+_HOLD, _ENTER = holds.insert(), usage.insert()
+_held = (holds.c.job == sa.bindparam("of")) & (holds.c.dimension == sa.bindparam("in_dimension"))
+_HELD = sa.select(holds).where(_held)
+_PASS_ON = sa.update(holds).where(_held, holds.c.state == sa.bindparam("before")).returning(holds)
+_RELEASE = (
+    sa.update(holds)
+    .where(
+        holds.c.job == sa.bindparam("of"),
+        holds.c.state == "reserved",
+        holds.c.dimension.not_in(sa.bindparam("kept", expanding=True)),
+    )
+    .values(state="released")
+    .returning(holds)
+)
+_USE = {
+    name: insert(quota_windows).on_conflict_do_update(
+        index_elements=["tenant", "dimension", "window"],
+        set_={"used": quota_windows.c.used + insert(quota_windows).excluded.used},
+    )
+    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
@@ -89,18 +132,7 @@ class Quotas:
     def levels(self, connection: Connection, tenant: str) -> list[Level]:
         """All dimensions of a tenant, by name; NotFound if there is no such tenant."""
         start = self.window_start_ms(now_ms())
-        match = sa.and_(
-            quota_windows.c.tenant == quotas.c.tenant,
-            quota_windows.c.dimension == quotas.c.dimension,
-            quota_windows.c.window == rfc3339(start),
-        )
-        query = (
-            sa.select(quotas, sa.func.coalesce(quota_windows.c.used, 0).label("used"))
-            .select_from(quotas.outerjoin(quota_windows, match))
-            .where(quotas.c.tenant == tenant)
-            .order_by(quotas.c.dimension)
-        )
-        rows = connection.execute(query).all()
+        rows = connection.execute(_LEVELS, {"of": tenant, "at": rfc3339(start)}).all()
         if not rows:
             raise NotFound("no such tenant")
         return [
@@ -130,26 +162,15 @@ class Quotas:
     def reserve(self, connection: Connection, tenant: str, job: str, amounts: Mapping[str, int]) -> None:
         """Hold the amounts for a job, all or none: QuotaExceeded rolls the whole transaction back."""
         window = rfc3339(self.window_start_ms(now_ms()))
-        for dimension, amount in amounts.items():
-            used = (
-                sa.select(quota_windows.c.used)
-                .where(
-                    quota_windows.c.tenant == tenant,
-                    quota_windows.c.dimension == dimension,
-                    quota_windows.c.window == window,
-                )
-                .scalar_subquery()
-            )
-            taken = quotas.c.reserved + sa.func.coalesce(used, 0) + amount
-            update = _adjust(tenant, dimension, amount)
-            if "QUO-01" not in self._defects:
-                update = update.where(taken <= self._limit(tenant, dimension))
-            if not connection.execute(update).rowcount:
-                raise self._exceeded(dimension)
-            hold = Hold(job=job, dimension=dimension, tenant=tenant, amount=amount)
-            row = holds.insert().values(job=job, dimension=dimension, tenant=tenant, amount=amount, state="reserved")
-            connection.execute(row)
-            if KINDS[dimension] == "budget":
+        held = [
+            Hold(job=job, dimension=dimension, tenant=tenant, amount=amount) for dimension, amount in amounts.items()
+        ]
+        for hold in held:
+            self._take(connection, hold, window)
+        rows = [{"job": h.job, "dimension": h.dimension, "tenant": h.tenant, "amount": h.amount} for h in held]
+        connection.execute(_HOLD, [row | {"state": "reserved"} for row in rows])
+        for hold in held:
+            if KINDS[hold.dimension] == "budget":
                 self._enter(connection, hold, "reserve", None, window)
 
     def charge(self, connection: Connection, job: str, attempt: str, dimension: str, started_at_ms: int) -> None:
@@ -157,15 +178,14 @@ class Quotas:
         window = rfc3339(self.window_start_ms(started_at_ms))
         hold = self._pass_on(connection, job, dimension, "reserved", "charged", attempt=attempt, window=window)
         if hold is not None:
-            connection.execute(_adjust(hold.tenant, dimension, -hold.amount))
+            _adjust(connection, hold, -hold.amount)
             self._use(connection, hold.tenant, dimension, window, hold.amount)
             self._enter(connection, hold, "charge", attempt, window)
 
     def charge_again(self, connection: Connection, job: str, attempt: str, dimension: str, started_at_ms: int) -> None:
         """QUO-16: a charge per attempt, whether it started or not, on top of what the job holds."""
         window = rfc3339(self.window_start_ms(started_at_ms))
-        query = sa.select(holds).where(holds.c.job == job, holds.c.dimension == dimension)
-        if row := connection.execute(query).first():
+        if row := connection.execute(_HELD, {"of": job, "in_dimension": dimension}).first():
             hold = _hold(row)
             self._use(connection, hold.tenant, dimension, window, hold.amount)
             self._enter(connection, hold, "charge", attempt, window)
@@ -177,16 +197,11 @@ class Quotas:
             self._use(connection, hold.tenant, dimension, hold.window, -hold.amount)
             self._enter(connection, hold, "refund", hold.attempt, hold.window)
 
-    def release(self, connection: Connection, job: str, dimension: str) -> None:
-        """End a reservation that came to no charge. Once: later calls do nothing."""
-        hold = self._pass_on(connection, job, dimension, "reserved", "released")
-        if hold is not None:
-            connection.execute(_adjust(hold.tenant, dimension, -hold.amount))
-
-    def release_all(self, connection: Connection, job: str, *, but: frozenset[str]) -> None:
+    def release(self, connection: Connection, job: str, *, but: frozenset[str]) -> None:
         """End all reservations of a job except in some dimensions."""
-        for dimension in sorted(KINDS.keys() - but):
-            self.release(connection, job, dimension)
+        released = connection.execute(_RELEASE, {"of": job, "kept": sorted(but)})
+        for row in released.all():
+            _adjust(connection, _hold(row), -row.amount)
 
     def set_limit(
         self,
@@ -211,11 +226,22 @@ class Quotas:
         query = sa.select(usage).where(usage.c.tenant == tenant, usage.c.seq > after)
         return list(connection.execute(query.order_by(usage.c.seq).limit(limit)))
 
-    def _limit(self, tenant: str, dimension: str) -> sa.ColumnElement[int]:
-        stale = self._stale_limits.get((tenant, dimension))
-        if stale is None:
-            return quotas.c.limit
-        return sa.case((quotas.c.limit < stale, stale), else_=quotas.c.limit)
+    def _take(self, connection: Connection, hold: Hold, window: str) -> None:
+        values = {
+            "of": hold.tenant,
+            "in_dimension": hold.dimension,
+            "amount": hold.amount,
+            "at": window,
+        }
+        if "QUO-01" in self._defects:
+            _adjust(connection, hold, hold.amount)
+            return
+        statement = _RESERVE
+        if "QUO-09" in self._defects:
+            statement = _RESERVE_BY_OLD_LIMIT
+            values["old"] = self._stale_limits.get((hold.tenant, hold.dimension), 0)
+        if not connection.execute(statement, values).rowcount:
+            raise self._exceeded(hold.dimension)
 
     def _exceeded(self, dimension: str) -> QuotaExceeded:
         if KINDS[dimension] == "concurrent":
@@ -231,25 +257,13 @@ class Quotas:
         after: str,
         **values: str,
     ) -> Hold | None:
-        row = connection.execute(
-            sa.update(holds)
-            .where(holds.c.job == job, holds.c.dimension == dimension, holds.c.state == before)
-            .values(state=after, **values)
-            .returning(holds)
-        ).first()
+        where = {"of": job, "in_dimension": dimension, "before": before}
+        row = connection.execute(_PASS_ON, {**where, "state": after, **values}).first()
         return None if row is None else _hold(row)
 
     def _use(self, connection: Connection, tenant: str, dimension: str, window: str, amount: int) -> None:
         row = {"tenant": tenant, "dimension": dimension, "window": window, "used": amount}
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        connection.execute(
-            insert(quota_windows)
-            .values(**row)
-            .on_conflict_do_update(
-                index_elements=["tenant", "dimension", "window"],
-                set_={"used": quota_windows.c.used + amount},
-            )
-        )
+        connection.execute(_USE[connection.dialect.name], row)
 
     def _enter(
         self,
@@ -260,17 +274,18 @@ class Quotas:
         window: str,
     ) -> None:
         connection.execute(
-            usage.insert().values(
-                id=str(uuid.uuid4()),
-                tenant=hold.tenant,
-                job=hold.job,
-                attempt=attempt,
-                dimension=hold.dimension,
-                kind=kind,
-                amount=hold.amount,
-                window=window,
-                at_ms=now_ms(),
-            )
+            _ENTER,
+            {
+                "id": str(uuid.uuid4()),
+                "tenant": hold.tenant,
+                "job": hold.job,
+                "attempt": attempt,
+                "dimension": hold.dimension,
+                "kind": kind,
+                "amount": hold.amount,
+                "window": window,
+                "at_ms": now_ms(),
+            },
         )
 
 
@@ -285,6 +300,6 @@ def _hold(row: Row[Any]) -> Hold:
     )
 
 
-def _adjust(tenant: str, dimension: str, amount: int) -> sa.Update:
-    row = (quotas.c.tenant == tenant) & (quotas.c.dimension == dimension)
-    return sa.update(quotas).where(row).values(reserved=quotas.c.reserved + amount)
+def _adjust(connection: Connection, hold: Hold, amount: int) -> None:
+    values = {"of": hold.tenant, "in_dimension": hold.dimension, "amount": amount}
+    connection.execute(_ADJUST, values)

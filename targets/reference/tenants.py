@@ -19,6 +19,8 @@ Fallback = Literal["allowed", "forbidden"]
 #: what a run is for; a tenant that doesn't name it among its purposes gets no runs
 PURPOSE = "inference"
 
+_TENANT = sa.select(tenants).where(tenants.c.id == sa.bindparam("of"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Privacy:
@@ -77,7 +79,7 @@ def existing(connection: Connection) -> set[str]:
 
 def load(connection: Connection, tenant: str) -> Tenant:
     """A tenant by name; NotFound."""
-    row = connection.execute(sa.select(tenants).where(tenants.c.id == tenant)).first()
+    row = connection.execute(_TENANT, {"of": tenant}).first()
     if row is None:
         raise NotFound("no such tenant")
     privacy = Privacy(

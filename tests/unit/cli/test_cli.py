@@ -70,8 +70,7 @@ def test_every_command_has_help_of_80_columns(name: str, capsys: pytest.CaptureF
         (NeedsLiveMode("it opened a socket"), "qharness: the target could not be tested: it opened a socket\n"),
         (
             ContractBroken("oracle Q1 crashed"),
-            "qharness: a bug in qharness itself, please report it: oracle Q1 crashed\n"
-            "  QHARNESS_DEBUG=1 shows where\n",
+            "qharness: a bug in qharness itself, please report it: oracle Q1 crashed\n  QHARNESS_DEBUG=1 shows where\n",
         ),
     ],
 )

@@ -122,7 +122,9 @@ def test_a_history_without_events_gives_no_picture() -> None:
 def test_a_long_history_stays_a_reasonable_size() -> None:
     history = race_finding().history.events
     more = tuple(
-        Event(e.n + i * len(history), e.at_ns + i * 10**10, e.phase, e.fact, e.cause) for i in range(60) for e in history
+        Event(e.n + i * len(history), e.at_ns + i * 10**10, e.phase, e.fact, e.cause)
+        for i in range(60)
+        for e in history
     )
     page, _ = parsed(red_run(replace(race_finding(), history=History(more))))
     assert len(page.encode()) < 1_000_000

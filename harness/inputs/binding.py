@@ -67,9 +67,7 @@ def compose(  # noqa: PLR0917  # one call of a role, in the order it is spoken o
     return Outgoing(binding.method, line, headers, body)
 
 
-def read(
-    target: Target, binding: Binding, actor: Actor, params: Mapping[str, Any], answer: Answer
-) -> Heard:
+def read(target: Target, binding: Binding, actor: Actor, params: Mapping[str, Any], answer: Answer) -> Heard:
     """What an answer means: its outcome, and the observations of an accepted or replayed call.
 
     An observation is left out if a field without which it says nothing (an id) is missing; any other field that

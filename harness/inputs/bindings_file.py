@@ -35,9 +35,7 @@ _KEYS = (
 )
 
 
-def read_binding(
-    name: str, node: Node, common: tuple[Outcome, ...], operations: Operations | None
-) -> Binding:
+def read_binding(name: str, node: Node, common: tuple[Outcome, ...], operations: Operations | None) -> Binding:
     """The binding of one role; ``common`` outcomes are tried after its own."""
     role, section = ROLES[name], node.section(*_KEYS, required=("operation",))
     method, template = _operation(section.need("operation"), operations)
@@ -164,8 +162,7 @@ def _refuse_lost_places(binding: Binding, node: Node) -> None:
     if missing := sorted(wanted - given):
         raise node.problem(
             f"the path {binding.path} needs a value for {{{missing[0]}}}",
-            f"Send a parameter to path:{missing[0]}, or fix it: "
-            f"fixed: {{path:{missing[0]}: actor:tenant}}.",
+            f"Send a parameter to path:{missing[0]}, or fix it: fixed: {{path:{missing[0]}: actor:tenant}}.",
         )
 
 
@@ -296,5 +293,3 @@ def _paging(node: Node) -> Paging:
         parameter=section.need("parameter").text(),
         max_pages=section.read("max_pages", lambda n: n.integer(1, 10_000), 50),
     )
-
-

@@ -118,9 +118,7 @@ def _static_case(scenario: Scenario, target: Target) -> Case:
         for term, source in target.contract.items()
         if term in scenario.contract or source.fixed is not None or source.readable is not None
     }
-    return Case(
-        History((Event(0, 0, "info", world), Event(1, 0, "info", ContractImposed(values=known))))
-    )
+    return Case(History((Event(0, 0, "info", world), Event(1, 0, "info", ContractImposed(values=known)))))
 
 
 # ---------------------------------------------------------------- a plan against a target

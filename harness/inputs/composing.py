@@ -113,9 +113,7 @@ class Composer:
         )
         self._page = f"query:{binding.paging.parameter}" if binding.paging else ""
 
-    def compose(
-        self, actor: Actor, params: Mapping[str, Any], page: str | None
-    ) -> tuple[str, dict[str, str], bytes]:
+    def compose(self, actor: Actor, params: Mapping[str, Any], page: str | None) -> tuple[str, dict[str, str], bytes]:
         """Request line target, headers and body; credentials are not in it."""
         draft = self._common.copy()
         for where, name in self._of_actor:

@@ -39,4 +39,3 @@ def doubles() -> Mapping[str, type[Any]]:
 def fault(node: Node) -> type[Fault]:
     """The fault that a node names."""
     return known_faults()[node.one_of(known_faults(), "fault")]
-

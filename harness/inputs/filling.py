@@ -31,9 +31,7 @@ def filled(binding: Binding, operations: Operations) -> Binding:
         return binding
     taken = set(binding.fixed) | set(_given(binding))
     rest = {
-        where: value
-        for where, value in _required(binding, operations)
-        if not any(_covers(where, t) for t in taken)
+        where: value for where, value in _required(binding, operations) if not any(_covers(where, t) for t in taken)
     }
     # what is fixed by hand comes last, so that it stands where both reach
     return replace(

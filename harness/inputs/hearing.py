@@ -177,9 +177,7 @@ def _as_it_is(value: Any) -> Any:
     return tuple(_as_it_is(v) for v in value) if isinstance(value, list) else value
 
 
-_CASTS: Mapping[Any, Cast] = MappingProxyType(
-    {str: _as_text, int: _as_int, float: _as_number, bool: _as_bool}
-)
+_CASTS: Mapping[Any, Cast] = MappingProxyType({str: _as_text, int: _as_int, float: _as_number, bool: _as_bool})
 
 
 @cache

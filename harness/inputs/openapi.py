@@ -140,12 +140,7 @@ class Operations:
 
 
 def _parts(schema: Schema) -> list[Any]:
-    return [
-        part
-        for name in ("allOf", "anyOf", "oneOf")
-        if isinstance(schema.get(name), list)
-        for part in schema[name]
-    ]
+    return [part for name in ("allOf", "anyOf", "oneOf") if isinstance(schema.get(name), list) for part in schema[name]]
 
 
 def _is_null(schema: Any) -> bool:

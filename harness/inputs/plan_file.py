@@ -42,9 +42,7 @@ _FINDING = ("id", "invariant", "clause", "expected", "observed", "evidence", "hi
 def read_plan(root: Node) -> tuple[Plan, PlanMeta]:
     """The plan of a document; FileProblem at the first thing that is wrong."""
     _refuse_newer(root)
-    section = root.section(
-        "schema", "finding", "target", "variant", "caps", "scenario", "plan", required=("plan",)
-    )
+    section = root.section("schema", "finding", "target", "variant", "caps", "scenario", "plan", required=("plan",))
     finding = section.get("finding")
     meta = PlanMeta(
         target=section.read("target", Node.text, ""),
@@ -111,15 +109,11 @@ def _contract(node: Node) -> dict[str, Any]:
 def _fault(node: Node) -> FaultUse:
     section = node.section("fault", "params", required=("fault",))
     name = section.need("fault")
-    return FaultUse(
-        fault=name.text(), params=section.read("params", lambda n: fault_params(n, name), {})
-    )
+    return FaultUse(fault=name.text(), params=section.read("params", lambda n: fault_params(n, name), {}))
 
 
 def _step(node: Node, before: list[Step]) -> Step:
-    section = node.section(
-        "id", "do", "actor", "params", "together", "after_ms", "credential", required=("id", "do")
-    )
+    section = node.section("id", "do", "actor", "params", "together", "after_ms", "credential", required=("id", "do"))
     identity, do = section.need("id"), section.need("do").one_of((*ROLES, "wait"), "role")
     if identity.word() in [s.id for s in before]:
         raise identity.problem(f"a second step is called {identity.word()!r}")
@@ -212,5 +206,3 @@ def _encode_step(step: Step) -> dict[str, Any]:
 def _kept(**values: Any) -> dict[str, Any]:
     """What is not its default; every default of these is empty, zero or false."""
     return {k: v for k, v in values.items() if v}
-
-

@@ -104,6 +104,8 @@ class ContractSource:
     setting: str | None = None
     double: str | None = None
     readable: str | None = None
+    #: what is imposed when a scenario asks for nothing (settable, setting, double)
+    default: Any = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,9 +170,7 @@ class Target:
     def actors_with(self, ability: str, tenant: str | None = None) -> tuple[Actor, ...]:
         """Actors that have an ability ("" for any), in the file's order."""
         return tuple(
-            a
-            for a in self.actors.values()
-            if (not ability or ability in a.abilities) and tenant in (None, a.tenant)
+            a for a in self.actors.values() if (not ability or ability in a.abilities) and tenant in (None, a.tenant)
         )
 
     def tenants(self) -> tuple[str, ...]:

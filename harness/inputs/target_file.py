@@ -75,9 +75,7 @@ class _Attempts:
             return default
 
 
-def read_target(
-    root: Node, problems: list[FileProblem], served: bytes | None = None
-) -> Target | None:
+def read_target(root: Node, problems: list[FileProblem], served: bytes | None = None) -> Target | None:
     """The target of a document; what is wrong is added to ``problems``, and then it is not to be used.
 
     ``served``: the OpenAPI document that the running target gave, where it is ``app:…``; without it, what the
@@ -93,9 +91,7 @@ def read_target(
     doubles = attempt.read(section, "doubles", _doubles, ())
     spec = attempt.read(section, "openapi", lambda n: _openapi(n, base, served), _Spec("", None))
     common = attempt.read(section, "outcomes", read_outcomes, ())
-    bindings = attempt.read(
-        section, "roles", lambda n: _bindings(n, common, spec.operations, problems), {}
-    )
+    bindings = attempt.read(section, "roles", lambda n: _bindings(n, common, spec.operations, problems), {})
     attempt.read(section, "roles", lambda n: _refuse_unable(n, bindings, actors), None)
     return Target(
         name=attempt.read(section, "name", Node.text, ""),
@@ -194,9 +190,7 @@ def _store_url(node: Node) -> str:
 
 def _doubles(node: Node) -> tuple[DoubleUse, ...]:
     known = families.doubles()
-    return tuple(
-        _double(name, n, known[name]) for name, n in node.known_entries(known, "double").items()
-    )
+    return tuple(_double(name, n, known[name]) for name, n in node.known_entries(known, "double").items())
 
 
 def _double(name: str, node: Node, kind: type[Any]) -> DoubleUse:
@@ -358,35 +352,34 @@ def _reference(node: Node) -> dict[str, str]:
 _WAYS_OF_TERMS = ("fixed", "settable", "setting", "double", "readable")
 
 
-def _contract(
-    node: Node, bindings: Mapping[str, Binding], doubles: tuple[DoubleUse, ...]
-) -> dict[str, ContractSource]:
+def _contract(node: Node, bindings: Mapping[str, Binding], doubles: tuple[DoubleUse, ...]) -> dict[str, ContractSource]:
     entries = node.known_entries(TERMS, "contract term")
     return {term: _contract_source(n, bindings, doubles) for term, n in entries.items()}
 
 
-def _contract_source(
-    node: Node, bindings: Mapping[str, Binding], doubles: tuple[DoubleUse, ...]
-) -> ContractSource:
+def _contract_source(node: Node, bindings: Mapping[str, Binding], doubles: tuple[DoubleUse, ...]) -> ContractSource:
     if not node.is_mapping:
         what = f"must say where its value comes from, not {node.plain()!r}"
         raise node.problem(what, f"If this is the target's own promise: {{fixed: {written(node.plain()).strip()}}}.")
-    section = node.section(*_WAYS_OF_TERMS)
-    if len(section.entries) != 1:
-        listed = ", ".join(section.entries) or "nothing"
+    section = node.section(*_WAYS_OF_TERMS, "default")
+    default = section.read("default", Node.plain, None)
+    ways = {way: n for way, n in section.entries.items() if way != "default"}
+    if len(ways) != 1:
+        listed = ", ".join(ways) or "nothing"
         instead = f"Write exactly one of {', '.join(_WAYS_OF_TERMS)}."
         raise node.problem(f"says {listed} of where its value comes from", instead)
-    way, value = next(iter(section.entries.items()))
+    way, value = next(iter(ways.items()))
     if value.value is None:
         raise value.problem("is empty")
     if way == "settable":
-        return ContractSource(settable=_settable(value, bindings))
+        return ContractSource(settable=_settable(value, bindings), default=default)
     if way == "double":
-        return ContractSource(double=value.one_of([d.double for d in doubles], "double of this target"))
+        double = value.one_of([d.double for d in doubles], "double of this target")
+        return ContractSource(double=double, default=default)
     if way == "readable" and "read_limits" not in bindings:
         raise value.problem("needs the role read_limits, which is not bound")
     given: dict[str, Any] = {way: value.plain() if way == "fixed" else value.text()}
-    return ContractSource(**given)
+    return ContractSource(**given, default=default)
 
 
 def _settable(node: Node, bindings: Mapping[str, Binding]) -> dict[str, Any]:

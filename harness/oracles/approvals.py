@@ -72,7 +72,7 @@ def _warranted(case: Case, rule: Policy) -> Iterator[tuple[Effect, _Warrant, lis
     """Heavy effects of a known change, whose decisions may fill all stages (else it is A1's matter)."""
     for effect in _heavy(case, rule):
         warrant = _warrant(case, effect.job) if effect.job else None
-        if warrant is not None:
+        if warrant is not None and not _used_by_another(case, warrant, effect):
             given = approvals(case, warrant.change, effect.began_n, warrant.execution)
             if filled(rule, given, _each):
                 yield effect, warrant, given

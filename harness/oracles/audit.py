@@ -153,7 +153,7 @@ def _objects(case: Case, call: NorthCall) -> tuple[set[str], set[str]]:
 def _without_cause(case: Case, entries: list[Sighting[AuditSeen]]) -> Iterator[Check]:
     """Entries of a person of ours for a request that no call of ours had, where every call's request is known."""
     known = {c.answer.request for c in case.all_calls if c.answer}
-    ours = {c.person for c in case.all_calls}
+    ours = {c.person for c in case.all_calls} | set(case.world.persons)
     for entry in entries:
         what = entry.what
         roles = [r for r in case.world.audited if what.action is not None and _action_fits(case, what, r)]

@@ -30,7 +30,8 @@ def resolve(target: Target, asked: Mapping[str, Any]) -> Terms:
     """What a plan asks for, against what the target offers. A value nobody can give stays unknown."""
     offers = target.contract
     fixed = {term: offer.fixed for term, offer in offers.items() if offer.fixed is not None}
-    imposed = {t: v for t, v in asked.items() if t in offers and t not in fixed and not offers[t].readable}
+    wanted = {t: asked.get(t, offer.default) for t, offer in offers.items() if t not in fixed and not offer.readable}
+    imposed = {t: v for t, v in wanted.items() if v is not None}
     return Terms(
         values={**fixed, **{t: v for t, v in imposed.items() if offers[t].settable is None}},
         settings={s: _text(v) for t, v in imposed.items() if (s := offers[t].setting)},

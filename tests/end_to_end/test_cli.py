@@ -52,10 +52,13 @@ class Done:
 Command = Callable[..., Done]
 
 
-def environment(**more: str) -> dict[str, str]:
-    """Nothing of a terminal, the project importable from anywhere."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "PYTEST_CURRENT_TEST")}
-    return {**kept, "PYTHONPATH": str(PROJECT), **more}
+_DROPPED = ("NO_COLOR", "FORCE_COLOR", "PYTEST_CURRENT_TEST", "PYTHONDONTWRITEBYTECODE")
+
+
+def environment(place: Path) -> dict[str, str]:
+    """Nothing of a terminal; the project importable from anywhere, and compiled once for all processes."""
+    kept = {k: v for k, v in os.environ.items() if k not in _DROPPED}
+    return {**kept, "PYTHONPATH": str(PROJECT), "PYTHONPYCACHEPREFIX": str(place.parent / "compiled")}
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +73,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def qharness(place: Path) -> Command:
     """Run one command there."""
 
-    def run(*arguments: str, **more: str) -> Done:
+    def run(*arguments: str) -> Done:
         done = subprocess.run(
             [sys.executable, "-m", "harness", *arguments],
             cwd=place,
-            env=environment(**more),
+            env=environment(place),
             capture_output=True,
             text=True,
             timeout=100,
@@ -214,7 +217,7 @@ def endless(place: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str]
             *("--variant", "defect:budget-race", "--plans", "100000", "--out", str(out)),
         ],
         cwd=place,
-        env=environment(),
+        env=environment(place),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -247,9 +250,7 @@ def test_an_interrupted_run_leaves_its_report(endless: tuple[subprocess.Popen[st
     assert out.splitlines()[-1].startswith("qharness replay ")
 
 
-def test_a_killed_run_leaves_a_readable_report(
-    endless: tuple[subprocess.Popen[str], Path], qharness: Command
-) -> None:
+def test_a_killed_run_leaves_a_readable_report(endless: tuple[subprocess.Popen[str], Path], qharness: Command) -> None:
     process, run = endless
     process.kill()
     process.wait(timeout=10)
@@ -257,5 +258,5 @@ def test_a_killed_run_leaves_a_readable_report(
     SCHEMA.validate(summary)
     assert summary["interrupted"] is True
     assert "</html>" in (run / "report.html").read_text(encoding="utf-8")
-    assert [r["event"] for _, r in read_lines(run / "events.ndjson")][0] == "RunStarted"
+    assert next(r["event"] for _, r in read_lines(run / "events.ndjson")) == "RunStarted"
     assert qharness("replay", str(run)).code == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +13,8 @@ import httpx
 
 from targets.reference.science import Gate, predict_classically
 
-Answer = httpx.Response | Exception
-#: looks at a request and may answer in a double's place
-Fault = Callable[[httpx.Request], Answer | None]
+#: looks at a request and may answer in a double's place, raise, or never return
+Fault = Callable[[httpx.Request], Awaitable[httpx.Response | None]]
 
 
 @dataclass
@@ -72,12 +71,10 @@ class World:
         self.calls.append((request.method, request.url.path))
         for _ in range(self.turns):
             await asyncio.sleep(0)
-        answer = self.fault(request) if self.fault else None
-        if answer is None:
-            answer = self._policy(request) if request.url.host == "policy.test" else self._backend(request)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        answer = await self.fault(request) if self.fault else None
+        if answer is not None:
+            return answer
+        return self._policy(request) if request.url.host == "policy.test" else self._backend(request)
 
     @property
     def total_shots(self) -> int:
@@ -87,6 +84,18 @@ class World:
     def count(self, method: str, path: str) -> int:
         """How often the pipeline called this."""
         return self.calls.count((method, path))
+
+    def on(self, method: str, ending: str, answer: Fault, times: int = 1_000) -> None:
+        """Answer so many calls to these paths like this instead."""
+        left = [times]
+
+        async def fault(request: httpx.Request) -> httpx.Response | None:
+            if request.method != method or not request.url.path.endswith(ending) or not left[0]:
+                return None
+            left[0] -= 1
+            return await answer(request)
+
+        self.fault = fault
 
     def accept(self, request: httpx.Request) -> Run:
         """Take a submitted run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from harness.inputs.nodes import Node
 from harness.inputs.plan_file import read_plan
 from harness.inputs.scenario_file import read_scenario
 from harness.inputs.target_file import read_target
+from harness.inputs.writing import written
 from tests.unit.inputs.tables import FILES
 
 READERS = {
@@ -59,14 +61,10 @@ def test_any_value_anywhere(kind: str, data: st.DataObject, monkeypatch: pytest.
     monkeypatch.chdir(FILES)
     root = documents.load(f"{kind}.yaml")
     at = data.draw(st.sampled_from(paths(root)))
-    from harness.inputs.writing import written
-
     changed = put(root.plain(), at, data.draw(VALUES))
     text = written(changed) if isinstance(changed, dict) else str(changed)
-    try:
+    with suppress(FileProblem):
         READERS[kind](documents.parse(text, f"{kind}.yaml"))
-    except FileProblem as problem:
-        assert str(problem)
 
 
 @settings(max_examples=60, deadline=None)

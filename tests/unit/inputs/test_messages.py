@@ -23,5 +23,5 @@ def test_the_good_file_is_good(loader: str) -> None:
 
 def test_all_messages_name_a_line() -> None:
     """Only what concerns a whole other file has no line."""
-    without = [c for c in ALL if not c.message.split(": ")[0].count(":") == 2]
+    without = [c for c in ALL if c.message.split(": ")[0].count(":") != 2]
     assert [c.new for c in without] == ["openapi: defects.yaml"]

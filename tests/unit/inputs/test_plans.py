@@ -89,7 +89,7 @@ def test_locate_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan.write_text((FILES / "plan.yaml").read_text())
     monkeypatch.chdir(tmp_path)
     _, meta = load_plan(plan)
-    with pytest.raises(FileProblem, match="its target 'target.yaml' is not here\n  Install it there"):
+    with pytest.raises(FileProblem, match=r"its target 'target.yaml' is not here\n  Install it there"):
         locate_target(meta, plan)
     (plan.parent / "target.yaml").touch()
     assert locate_target(meta, plan) == plan.parent / "target.yaml"

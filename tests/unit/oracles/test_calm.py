@@ -1,0 +1,44 @@
+"""No oracle cries wolf: what holds is counted, what is uncertain is said to be, decoys are left alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.judging import judge, known_invariants
+from harness.model import Status, Verdict
+from tests.histories import Story
+from tests.unit.oracles.calm import DECOYS, HELD, UNCERTAIN
+from tests.unit.oracles.canaries import Tale
+
+
+def _verdicts(story: Story) -> dict[str, Verdict]:
+    return {v.invariant: v for v in judge(story.history(), known_invariants().values())}
+
+
+@pytest.mark.parametrize("rule", HELD)
+def test_a_rule_that_was_tested_is_held(rule: str) -> None:
+    """With a count, and no alarm from any other."""
+    verdicts = _verdicts(HELD[rule]())
+    assert verdicts[rule].status is Status.HELD, verdicts[rule]
+    assert verdicts[rule].checks > 0
+    assert not [v for v in verdicts.values() if v.status is Status.VIOLATED]
+
+
+@pytest.mark.parametrize("rule", UNCERTAIN)
+def test_overlapping_bounds_are_inconclusive(rule: str) -> None:
+    """Neither an alarm nor a pass, with a reason."""
+    verdicts = _verdicts(UNCERTAIN[rule]())
+    assert verdicts[rule].status is Status.INCONCLUSIVE, verdicts[rule]
+    assert verdicts[rule].reason
+    assert not [v for v in verdicts.values() if v.status is Status.VIOLATED]
+
+
+@pytest.mark.parametrize("tale", DECOYS, ids=[t.__name__ for t in DECOYS])
+def test_unusual_but_right_targets_raise_no_alarm(tale: Tale) -> None:
+    """An oracle judges the promise, never the habit of one build."""
+    assert [v for v in _verdicts(tale()).values() if v.status is Status.VIOLATED] == []
+
+
+def test_every_rule_has_a_held_story() -> None:
+    """A rule that nothing can hold is no rule."""
+    assert set(HELD) == set(known_invariants())

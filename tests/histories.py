@@ -136,9 +136,7 @@ class Story:
         made = self.events[asked].fact
         assert isinstance(made, CallMade)
         status = {"accepted": 202, "replayed": 200, "refused": 403}.get(outcome)
-        fact = CallAnswered(
-            step=made.step, role=made.role, outcome=outcome, seen=seen, **({"status": status} | rest)
-        )
+        fact = CallAnswered(step=made.step, role=made.role, outcome=outcome, seen=seen, **({"status": status} | rest))
         phases: dict[str, Phase] = {"accepted": "ok", "replayed": "ok", "refused": "fail"}
         return self.note(fact, phases.get(outcome, "info"), asked)
 

@@ -44,7 +44,9 @@ def about(scene: Scene, role: str, maker: Draft, before: Drafts) -> Draft:
     pen, m = scene.pen, scene.material
     draft = scene.on(role, maker, pen.pick(m.able(role, scene.tenant)))
     if role == "decide":
-        draft.params.update(m.fit(role, {"verdict": pen.pick(("approve", "reject")), "stage": _stage(scene)}))
+        stage = pen.pick(m.stages)
+        draft.actor = pen.pick(m.eligible(stage, scene.tenant) or m.able(role, scene.tenant)).name
+        draft.params.update(m.fit(role, {"verdict": pen.pick(("approve", "reject")), "stage": stage.name or None}))
     elif role == "revise_change":
         draft.params.update(m.fit(role, {**pen.pick(_other_work(scene, maker)), "payload": pen.pick(m.payloads)}))
     elif role == "clone_job":
@@ -58,10 +60,6 @@ def about(scene: Scene, role: str, maker: Draft, before: Drafts) -> Draft:
         taken_back = pen.pick(decisions)
         draft.actor, draft.refs["decision"] = taken_back.actor, (taken_back, "decision")
     return draft
-
-
-def _stage(scene: Scene) -> str | None:
-    return scene.pen.pick(scene.material.stages).name or None
 
 
 def _other_work(scene: Scene, maker: Draft) -> list[dict[str, Any]]:

@@ -36,9 +36,13 @@ def sites(scenario: Scenario) -> tuple[Site, ...]:
 
 
 def draw_faults(pen: Pen, known: Sequence[Site], steps: Sequence[Step], most: int = 3) -> tuple[FaultUse, ...]:
-    """One fault mostly, sometimes a few."""
+    """One fault mostly, sometimes a few; each fault as often as any other, however many sites it has."""
+    by_fault: dict[str, list[Site]] = {}
+    for site in known:
+        by_fault.setdefault(site.choice.fault, []).append(site)
+    kinds = list(by_fault.values())
     count = 1 + (pen.below(most) if pen.chance(3) else 0)
-    return tuple(draw_fault(pen, pen.pick(known), steps) for _ in range(count))
+    return tuple(draw_fault(pen, pen.pick(pen.pick(kinds)), steps) for _ in range(count))
 
 
 def draw_fault(pen: Pen, site: Site, steps: Sequence[Step]) -> FaultUse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,8 +96,9 @@ def cancel(scene: Scene) -> list[Draft]:
     """Ask for a job, then stop it at some time."""
     job, m = scene.submit(), scene.material
     stop = scene.on("cancel_job", job)
-    pauses = (0, *m.waits_ms)
-    ms = scene.pen.pick(pauses)
+    # A second: long enough to be on its way, short enough not to be over.
+    first, *rest = m.waits_ms
+    ms = scene.pen.pick((first, 0, *rest))
     return [job, wait(ms), stop] if ms else [job, stop]
 
 
@@ -142,65 +143,52 @@ def forbid_fallback(scene: Scene) -> list[Draft]:
 def delete(scene: Scene) -> list[Draft]:
     """Ask for a job, remove it while it may run, ask for another."""
     job = scene.submit()
-    ms = scene.pen.pick((0, *scene.material.waits_ms))
+    first, *rest = scene.material.waits_ms
+    ms = scene.pen.pick((first, 0, *rest))
     gone = scene.on("delete_job", job)
     return [job, *([wait(ms)] if ms else []), gone, scene.submit()]
 
 
-def unapproved(scene: Scene) -> list[Draft]:
-    """Ask for a heavy run as if it were a light one, openly or only in the product of its numbers."""
-    m = scene.material
-    return [scene.submit(scene.pen.pick([*m.heavy[:1], *m.sneaky, *m.heavy[1:]]))]
-
-
-def rejected(scene: Scene) -> list[Draft]:
-    """A heavy run that somebody rejects before the others approve; then try to run it."""
-    author, pen = scene.pen.bent(scene.material.authors(scene.tenant)), scene.pen
-    change = scene.create(author)
-    approvals = scene.approvals(change, author)
-    stage = scene.material.stages[0]
-    persons = scene.material.eligible(stage, scene.tenant, [author.person])
-    refuser = pen.pick(tuple(reversed(persons))) if persons else author
-    no = scene.decide(change, refuser, stage, "reject")
-    at = pen.below(len(approvals) + 1)
-    return [change, *approvals[:at], no, *approvals[at:], scene.execute(change, author)]
-
-
 @dataclass(frozen=True)
 class Flow:
-    """A legal script and the roles it can't do without; ``changes``: it is about approvals."""
+    """A script, the roles it can't do without, and what else must be there."""
 
     name: str
     needs: tuple[str, ...]
     write: Callable[[Scene], list[Draft]]
+    also: Callable[[Scene], bool] = lambda scene: True
 
     def fits(self, scene: Scene) -> bool:
         """Whether the target and the scenario allow it."""
-        m = scene.material
-        if self.write is retry and not m.takes("submit_job", "key"):
-            return False
-        if self.write is unapproved and m.number("approvals.heavy_weight") is None:
-            return False
-        return scene.can(*self.needs) and (self.write is not lower_limit or bool(m.dimensions))
+        return scene.can(*self.needs) and self.also(scene)
 
 
-_CHANGE = ("create_change", "decide", "execute_change")
+def has_keys(scene: Scene) -> bool:
+    """Whether jobs can be asked for with an idempotency key."""
+    return scene.material.takes("submit_job", "key")
+
+
+CHANGE = ("create_change", "decide", "execute_change")
 FLOWS = (
     Flow("run_job", ("submit_job",), run_job),
-    Flow("heavy_run", _CHANGE, heavy_run),
+    Flow("heavy_run", CHANGE, heavy_run),
     Flow("cancel", ("submit_job", "cancel_job"), cancel),
-    Flow("retry", ("submit_job",), retry),
+    Flow("retry", ("submit_job",), retry, has_keys),
     Flow("clone", ("submit_job", "clone_job"), clone),
     Flow("fill_quota", ("submit_job",), fill_quota),
-    Flow("lower_limit", ("submit_job", "set_quota"), lower_limit),
+    Flow("lower_limit", ("submit_job", "set_quota"), lower_limit, lambda s: bool(s.material.dimensions)),
     Flow("forbid_fallback", ("submit_job", "set_fallback"), forbid_fallback),
     Flow("delete", ("submit_job", "delete_job"), delete),
-    Flow("unapproved", ("submit_job",), unapproved),
-    Flow("rejected", _CHANGE, rejected),
 )
 
 
-def flows(scene: Scene) -> tuple[Flow, ...]:
-    """The flows that fit; only those that the agent's options name, if they name any."""
+def fitting(scene: Scene, known: Sequence[Flow]) -> tuple[Flow, ...]:
+    """Those that fit; only those that the agent's options name, if they name any."""
     wanted = scene.material.brief.options.get("flows")
-    return tuple(f for f in FLOWS if (not wanted or f.name in wanted) and f.fits(scene))
+    return tuple(f for f in known if (not wanted or f.name in wanted) and f.fits(scene))
+
+
+def weighted(scene: Scene, known: Sequence[Flow]) -> tuple[Flow, ...]:
+    """The same flows, in order, then once more those that do all that the scenario says it is about (its needs)."""
+    core = {r for r in scene.material.brief.scenario.needs if r in ROLES and not ROLES[r].reads}
+    return (*known, *(f for _ in range(2) for f in known if core and core <= set(f.needs)))

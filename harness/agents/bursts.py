@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 from harness.agents._brief import Agent, Brief
 from harness.agents._deviations import about
 from harness.agents._draft import Draft, wait
 from harness.agents._draw import Pen
-from harness.agents._flows import Scene
+from harness.agents._flows import CHANGE, Flow, Scene, has_keys, weighted
 from harness.agents._material import SHORT_WAITS_MS
 from harness.agents._plans import assemble, nothing_to_do, set_the_scene
 from harness.model import Plan
@@ -28,11 +28,11 @@ class Bursts(Agent):
     def compose(self, pen: Pen, brief: Brief) -> Plan:
         """One race, schedule drawn."""
         scene, contract = set_the_scene(pen, brief)
-        wanted = brief.options.get("races") or tuple(w.__name__ for w, _ in RACES)
-        known = [write for write, needs in RACES if write.__name__ in wanted and scene.can(*needs)]
+        wanted = brief.options.get("races") or tuple(r.name for r in RACES)
+        known = [r for r in RACES if r.name in wanted and r.fits(scene)]
         if not known:
             raise nothing_to_do(self.name, brief)
-        drafts = pen.pick(known)(scene)
+        drafts = pen.pick(weighted(scene, known)).write(scene)
         return assemble(pen, brief, self.name, drafts, contract, racy=True)
 
 
@@ -125,13 +125,12 @@ def _together(scene: Scene, drafts: list[Draft]) -> list[Draft]:
     return drafts
 
 
-_CHANGE = ("create_change", "decide", "execute_change")
-RACES: tuple[tuple[Callable[[Scene], list[Draft]], tuple[str, ...]], ...] = (
-    (submits, ("submit_job",)),
-    (one_key, ("submit_job",)),
-    (one_decider, _CHANGE),
-    (revise_and_execute, (*_CHANGE, "revise_change")),
-    (execute_twice, _CHANGE),
-    (cancel_in_flight, ("submit_job", "cancel_job")),
-    (limit_moves, ("submit_job", "set_quota")),
+RACES = (
+    Flow("submits", ("submit_job",), submits),
+    Flow("one_key", ("submit_job",), one_key, has_keys),
+    Flow("one_decider", CHANGE, one_decider),
+    Flow("revise_and_execute", (*CHANGE, "revise_change"), revise_and_execute),
+    Flow("execute_twice", CHANGE, execute_twice),
+    Flow("cancel_in_flight", ("submit_job", "cancel_job"), cancel_in_flight),
+    Flow("limit_moves", ("submit_job", "set_quota"), limit_moves),
 )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from harness.agents._abuses import ABUSES
 from harness.agents._brief import Agent, Brief
 from harness.agents._deviations import deviate
 from harness.agents._draft import Draft, wait
 from harness.agents._draw import Pen, PlainPen
 from harness.agents._faults import Site, draw_fault, draw_faults, sites
-from harness.agents._flows import Flow, Scene, flows
+from harness.agents._flows import FLOWS, Flow, Scene, fitting, weighted
+from harness.agents._material import MANY_KEYS
 from harness.agents._plans import assemble, nothing_to_do, set_the_scene
 from harness.errors import UsageProblem
 from harness.model import FaultUse, Plan, Step
@@ -26,11 +28,13 @@ class Swarm(Agent):
         """One flow, sometimes with a deviation or a second job, and one to three faults."""
         scene, contract = set_the_scene(pen, brief)
         known, where = self._known(brief, scene)
-        drafts = pen.pick(known).write(scene)
+        drafts = pen.pick(weighted(scene, known)).write(scene)
         if pen.chance(4):
             drafts = deviate(scene, drafts)
         elif pen.chance(4):
             drafts = _more_jobs(scene, drafts)
+        elif pen.chance(3):
+            drafts = _asked_again(scene, drafts)
 
         def faults(steps: Sequence[Step]) -> tuple[FaultUse, ...]:
             return draw_faults(pen, where, steps)
@@ -56,12 +60,23 @@ class Swarm(Agent):
         return assemble(pen, brief, self.name, flow.write(scene), contract, faults=faults)
 
     def _known(self, brief: Brief, scene: Scene) -> tuple[tuple[Flow, ...], tuple[Site, ...]]:
-        known, where = flows(scene), sites(brief.scenario)
+        # Of the abuses only the shortest: a guard that fails open under a fault needs no more.
+        known, where = fitting(scene, (*FLOWS, *ABUSES[:1])), sites(brief.scenario)
         if not known:
             raise nothing_to_do(self.name, brief)
         if not where:
             raise UsageProblem(f"scenario {brief.scenario.name}: agent {self.name} needs faults to draw from")
         return known, where
+
+
+def _asked_again(scene: Scene, drafts: list[Draft]) -> list[Draft]:
+    """Clients repeat what may have failed, with the same key."""
+    first = drafts[0]
+    if first.do != "submit_job" or not scene.material.takes("submit_job", "key"):
+        return drafts
+    first.params["key"] = MANY_KEYS[0]
+    pauses = [wait(scene.pen.pick(scene.material.waits_ms))] if scene.pen.chance(2) else []
+    return [*drafts, *pauses, first.copy()]
 
 
 def _more_jobs(scene: Scene, drafts: list[Draft]) -> list[Draft]:

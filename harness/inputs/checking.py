@@ -11,12 +11,14 @@ from harness.facts import ContractImposed, WorldStarted
 from harness.injection import known_faults
 from harness.inputs import documents, families
 from harness.inputs.binding import observes
+from harness.inputs.composing import place
 from harness.inputs.nodes import Node
+from harness.inputs.openapi import operations
 from harness.inputs.plan_file import read_plan
 from harness.inputs.scenario import Scenario
 from harness.inputs.scenario_file import read_scenario
 from harness.inputs.target import Target
-from harness.inputs.target_file import read_target
+from harness.inputs.target_file import SERVED, read_target
 from harness.judging import known_invariants
 from harness.model import Event, History, Plan
 
@@ -52,9 +54,9 @@ def _read(
 ) -> None:
     keys = set(root.entries())
     if keys & {"factory", "actors"}:
-        before = len(problems)
-        target = read_target(root, problems)
-        if target is not None and len(problems) == before:
+        target, wrong = read_target(root)
+        problems += wrong
+        if target is not None:
             targets.append(target)
     elif keys & {"schema", "plan"}:
         plans.append((root, read_plan(root)[0]))
@@ -65,6 +67,23 @@ def _read(
             "this is neither a target, a scenario nor a plan",
             "A target has 'factory', a scenario 'agents' and 'invariants', a plan 'schema' and 'plan'.",
         )
+
+
+def unchecked(target: Target) -> Iterator[str]:
+    """What a target's bindings say that no OpenAPI document confirms, a line each; notes, not problems."""
+    if not target.openapi:
+        yield f"{target.path}: names no OpenAPI document, so nothing confirms its bindings"
+    elif isinstance(target.openapi, str) and target.openapi.startswith(SERVED):
+        yield f"{target.path}: its OpenAPI document is served by the target, so bindings are not checked before it runs"
+    else:
+        spec = target.openapi
+        data = documents.load(spec).plain() if isinstance(spec, str) else spec
+        known = operations(data, target.path)
+        for binding in target.bindings.values():
+            places = [*binding.fixed, *(w for ws in binding.request.values() for w in ws)]
+            in_body = any(place(w).part == "body" for w in places)
+            if in_body and known.body_schema(binding.method, binding.path) is None:
+                yield f"{target.path}: roles.{binding.role}: {binding.method} {binding.path} has no schema of its body"
 
 
 # ---------------------------------------------------------------- a scenario against a target

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.errors import FileProblem
 from harness.inputs import documents
-from harness.inputs.checking import check
+from harness.inputs.checking import check, unchecked
 from harness.inputs.nodes import suggestion
 from harness.inputs.plan_file import PlanMeta, dump_plan, encode_plan, read_plan
 from harness.inputs.scenario import Scenario
@@ -24,6 +24,7 @@ __all__ = [
     "load_scenario",
     "load_target",
     "locate_target",
+    "unchecked",
 ]
 
 
@@ -34,10 +35,9 @@ def load_target(path: str | Path, variant: str = "", served: bytes | None = None
     that the running target gave, if its file says ``openapi: app:/openapi.json``: then bindings are checked against
     it, operationIds are found in it, and what requests lack is filled from it.
     """
-    problems: list[FileProblem] = []
     root = documents.load(path)
-    target = read_target(root, problems, served)
-    if problems or target is None:
+    target, problems = read_target(root, served)
+    if target is None:
         raise problems[0]
     if variant and variant not in target.variants:
         what = f"the target has no variant {variant!r}"

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from harness.inputs.contract import TERMS
+from harness.inputs.contract_values import contract_caps, contract_values
 from harness.inputs.nodes import Node, suggestion
 from harness.inputs.roles import ROLES
-from harness.inputs.scenario_file import contract_value, fault_params
+from harness.inputs.scenario_file import fault_params
 from harness.inputs.writing import written
 from harness.model import PLAN_SCHEMA, FaultUse, Plan, Schedule, Step, Strategy, is_reference
 
@@ -47,7 +47,7 @@ def read_plan(root: Node) -> tuple[Plan, PlanMeta]:
     meta = PlanMeta(
         target=section.read("target", Node.text, ""),
         variant=section.read("variant", Node.text, ""),
-        caps=section.read("caps", _caps, {}),
+        caps=section.read("caps", contract_caps, {}),
         **({} if finding is None else _finding(finding)),
     )
     return _plan(section.need("plan"), section.read("scenario", Node.text, "")), meta
@@ -71,10 +71,6 @@ def _finding(node: Node) -> dict[str, Any]:
     return {**{k: v for k, v in texts.items() if k != "id"}, "finding": texts["id"], "evidence": evidence}
 
 
-def _caps(node: Node) -> dict[str, float]:
-    return {k: n.number(0) for k, n in node.known_entries(TERMS, "contract term").items()}
-
-
 def _plan(node: Node, scenario: str) -> Plan:
     section = node.section("agent", "seed", "schedule", "contract", "faults", "steps", required=("steps",))
     steps: list[Step] = []
@@ -85,7 +81,7 @@ def _plan(node: Node, scenario: str) -> Plan:
         agent=section.read("agent", Node.text, ""),
         seed=section.read("seed", Node.integer, 0),
         schedule=section.read("schedule", _schedule, Schedule()),
-        contract=section.read("contract", _contract, {}),
+        contract=section.read("contract", contract_values, {}),
         faults=section.read("faults", lambda n: tuple(map(_fault, n.listing())), ()),
         steps=tuple(steps),
     )
@@ -99,11 +95,6 @@ def _schedule(node: Node) -> Schedule:
         seed=section.read("seed", Node.integer, 0),
         depth=section.read("depth", lambda n: n.integer(0), Schedule.depth),
     )
-
-
-def _contract(node: Node) -> dict[str, Any]:
-    entries = node.known_entries(TERMS, "contract term")
-    return {k: contract_value(n, TERMS[k]) for k, n in entries.items()}
 
 
 def _fault(node: Node) -> FaultUse:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import FileProblem
 from harness.inputs import families
 from harness.inputs.bindings_file import expression
-from harness.inputs.contract import TERMS, Term
+from harness.inputs.contract_values import contract_caps, contract_values
 from harness.inputs.nodes import Node, suggestion
 from harness.inputs.roles import ROLES
 from harness.inputs.scenario import AgentUse, FaultChoice, Scenario
@@ -48,8 +47,8 @@ def read_scenario(root: Node) -> Scenario:
         name=section.read("name", Node.text, Path(root.place.path).stem),
         path=root.place.path,
         title=section.read("title", Node.text, ""),
-        contract=section.read("contract", _contract, {}),
-        caps=section.read("caps", _caps, {}),
+        contract=section.read("contract", contract_values, {}),
+        caps=section.read("caps", contract_caps, {}),
         needs=section.read("needs", _roles, ()),
         roles=_roles(section.need("roles")),
         agents=tuple(_agent(n) for n in section.need("agents").listing()),
@@ -132,40 +131,3 @@ def fault_params(node: Node, fault: Node) -> dict[str, Any]:
         for each in entries["on"].listing() if entries["on"].is_list else [entries["on"]]:
             each.one_of(kind.operations, f"operation of the fault {kind.name}")
     return {k: n.plain() for k, n in entries.items()}
-
-
-# ---------------------------------------------------------------- the contract
-
-
-def _contract(node: Node) -> dict[str, Any]:
-    entries = node.known_entries(TERMS, "contract term")
-    return {term: contract_value(n, TERMS[term]) for term, n in entries.items()}
-
-
-def contract_value(node: Node, term: Term) -> Any:
-    """One value of a term's type, or ``{choices: […]}`` of such values."""
-    if node.is_mapping and "choices" in node.members:
-        section = node.section("choices")
-        choices = section.need("choices").listing(at_least=1)
-        return {"choices": [_of_type(n, term) for n in choices]}
-    return _of_type(node, term)
-
-
-def _of_type(node: Node, term: Term) -> Any:
-    try:
-        return _READERS[term.type](node)
-    except FileProblem as problem:
-        raise FileProblem(problem.place, problem.what, f"{term.name}: {term.help}.") from None
-
-
-_READERS: Mapping[str, Any] = {
-    "int": lambda n: n.integer(0),
-    "number": lambda n: n.number(0),
-    "bool": Node.flag,
-    "text": Node.text,
-    "list": lambda n: [i.plain() for i in n.listing()],
-}
-
-
-def _caps(node: Node) -> dict[str, float]:
-    return {term: n.number(0) for term, n in node.known_entries(TERMS, "contract term").items()}

@@ -13,6 +13,7 @@ from harness.facts import STATES
 from harness.inputs import documents, families
 from harness.inputs.bindings_file import read_binding, read_outcomes
 from harness.inputs.contract import TERMS
+from harness.inputs.contract_values import contract_value
 from harness.inputs.hearing import CHANGE_STATES, source
 from harness.inputs.nodes import Node, Section, suggestion
 from harness.inputs.openapi import Operations, operations
@@ -75,17 +76,25 @@ class _Attempts:
             return default
 
 
-def read_target(root: Node, problems: list[FileProblem], served: bytes | None = None) -> Target | None:
-    """The target of a document; what is wrong is added to ``problems``, and then it is not to be used.
+def read_target(root: Node, served: bytes | None = None) -> tuple[Target | None, list[FileProblem]]:
+    """The target of a document, and all that is wrong with it in the file's order; if anything is, there is no target.
 
     ``served``: the OpenAPI document that the running target gave, where it is ``app:…``; without it, what the
     bindings say of their operations is taken as it is.
     """
+    problems: list[FileProblem] = []
     try:
         section = root.section(*_KEYS, required=("name", "factory", "actors", "roles"))
     except FileProblem as problem:
-        problems.append(problem)
-        return None
+        return None, [problem]
+    target = _target(section, problems, served)
+    problems.sort(key=lambda p: (p.place.path != root.place.path, p.place.line, p.place.column))
+    return (None if problems else target), problems
+
+
+def _target(section: Section, problems: list[FileProblem], served: bytes | None) -> Target:
+    """The parts that can be read; the others have their defaults, and their problems are listed."""
+    root = section.node
     attempt, base = _Attempts(problems), Path(root.place.path).parent
     actors = attempt.read(section, "actors", _actors, {})
     doubles = attempt.read(section, "doubles", _doubles, ())
@@ -106,7 +115,7 @@ def read_target(root: Node, problems: list[FileProblem], served: bytes | None = 
         actors=actors,
         bindings=bindings,
         request_id=attempt.read(section, "request_id", _request_id, ()),
-        contract=attempt.read(section, "contract", lambda n: _contract(n, bindings, doubles), {}),
+        contract=attempt.read(section, "contract", lambda n: _contract(n, section), {}),
         states=attempt.read(section, "states", lambda n: _states(n, STATES), {}),
         change_states=attempt.read(section, "change_states", lambda n: _states(n, CHANGE_STATES), {}),
         lifecycle=attempt.read(section, "lifecycle", _lifecycle, {}),
@@ -352,17 +361,21 @@ def _reference(node: Node) -> dict[str, str]:
 _WAYS_OF_TERMS = ("fixed", "settable", "setting", "double", "readable")
 
 
-def _contract(node: Node, bindings: Mapping[str, Binding], doubles: tuple[DoubleUse, ...]) -> dict[str, ContractSource]:
+def _contract(node: Node, target: Section) -> dict[str, ContractSource]:
+    """``target``: the whole file, whose roles and doubles a term may name, whether they could be read or not."""
+    roles, doubles = (
+        tuple(n.members) if (n := target.get(key)) and n.is_mapping else () for key in ("roles", "doubles")
+    )
     entries = node.known_entries(TERMS, "contract term")
-    return {term: _contract_source(n, bindings, doubles) for term, n in entries.items()}
+    return {term: _contract_source(term, n, roles, doubles) for term, n in entries.items()}
 
 
-def _contract_source(node: Node, bindings: Mapping[str, Binding], doubles: tuple[DoubleUse, ...]) -> ContractSource:
+def _contract_source(term: str, node: Node, roles: tuple[str, ...], doubles: tuple[str, ...]) -> ContractSource:
     if not node.is_mapping:
         what = f"must say where its value comes from, not {node.plain()!r}"
         raise node.problem(what, f"If this is the target's own promise: {{fixed: {written(node.plain()).strip()}}}.")
     section = node.section(*_WAYS_OF_TERMS, "default")
-    default = section.read("default", Node.plain, None)
+    default = section.read("default", lambda n: contract_value(n, term), None)
     ways = {way: n for way, n in section.entries.items() if way != "default"}
     if len(ways) != 1:
         listed = ", ".join(ways) or "nothing"
@@ -371,23 +384,24 @@ def _contract_source(node: Node, bindings: Mapping[str, Binding], doubles: tuple
     way, value = next(iter(ways.items()))
     if value.value is None:
         raise value.problem("is empty")
+    if default is not None and way in ("fixed", "readable"):
+        raise section.need("default").problem(f"nobody imposes what is {way}, so it has no default")
     if way == "settable":
-        return ContractSource(settable=_settable(value, bindings), default=default)
+        return ContractSource(settable=_settable(value, roles), default=default)
     if way == "double":
-        double = value.one_of([d.double for d in doubles], "double of this target")
-        return ContractSource(double=double, default=default)
-    if way == "readable" and "read_limits" not in bindings:
+        return ContractSource(double=value.one_of(doubles, "double of this target"), default=default)
+    if way == "readable" and "read_limits" not in roles:
         raise value.problem("needs the role read_limits, which is not bound")
-    given: dict[str, Any] = {way: value.plain() if way == "fixed" else value.text()}
+    given: dict[str, Any] = {way: contract_value(value, term) if way == "fixed" else value.text()}
     return ContractSource(**given, default=default)
 
 
-def _settable(node: Node, bindings: Mapping[str, Binding]) -> dict[str, Any]:
+def _settable(node: Node, roles: tuple[str, ...]) -> dict[str, Any]:
     """``{role: set_quota, dimension: shots, limit: $value}``."""
     entries = node.entries()
     if "role" not in entries:
         raise node.problem("lacks 'role'", "Write {role: set_quota, dimension: shots, limit: $value}.")
-    name = entries["role"].one_of(bindings, "bound role")
+    name = entries["role"].one_of([r for r in roles if r in ROLES], "bound role")
     params = [p.name for p in ROLES[name].params]
     node.known_entries(("role", *params), f"parameter of {name}")
     if "$value" not in [n.value for n in entries.values()]:

@@ -99,11 +99,7 @@ def certain(case: Case, found: Sequence[Approval], until_n: int) -> list[Approva
 def withdrawn(case: Case, decision: NorthCall, execution: NorthCall | None, sure: bool) -> bool:
     """Whether a decision was surely taken back before an execution, or may have been taken back at all."""
     seen = decision.first(DecisionSeen)
-    takes = [
-        c
-        for c in case.calls("withdraw_decision")
-        if change_of(c) == change_of(decision) and c.maybe_happened
-    ]
+    takes = [c for c in case.calls("withdraw_decision") if change_of(c) == change_of(decision) and c.maybe_happened]
     mine = [c for c in takes if seen is None or c.param("decision") == seen.decision]
     if not sure:
         return bool(mine)
@@ -128,9 +124,7 @@ def _abilities(case: Case, call: NorthCall) -> tuple[frozenset[str], ...] | None
     return tuple(possible([initial], writes, call, slack_ns))
 
 
-def filled(
-    rule: Policy, given: Sequence[Approval], who: Callable[[Approval], Hashable], sure: bool = False
-) -> bool:
+def filled(rule: Policy, given: Sequence[Approval], who: Callable[[Approval], Hashable], sure: bool = False) -> bool:
     """Whether approvals can fill every seat, each ``who`` one seat.
 
     Not sure: whatever may count counts, so False is proof. Sure: only what must count counts, so True is proof.

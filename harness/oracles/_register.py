@@ -39,9 +39,7 @@ def writes_of(calls: Iterable[NorthCall], value: Callable[[NorthCall], T]) -> li
     return [write(c, value(c)) for c in calls if c.maybe_happened]
 
 
-def possible(
-    initial: Sequence[T], writes: Sequence[Write[T]], when: Interval, slack_ns: int | None = 0
-) -> list[T]:
+def possible(initial: Sequence[T], writes: Sequence[Write[T]], when: Interval, slack_ns: int | None = 0) -> list[T]:
     """Every value that could have been in force at some instant of ``when``.
 
     ``slack_ns``: how long after its answer a change may take to be in force; None if nobody says.

@@ -127,7 +127,5 @@ def _most_shots(case: Case, maker: NorthCall, call: NorthCall) -> int | None:
 
 def _uncorrelated_shots(case: Case, call: NorthCall) -> int:
     return sum(
-        r.accepted.shots
-        for r in case.runs.values()
-        if case.job_of(r.id) is None and r.n < (call.to_n or r.n + 1)
+        r.accepted.shots for r in case.runs.values() if case.job_of(r.id) is None and r.n < (call.to_n or r.n + 1)
     )

@@ -67,9 +67,7 @@ class Effect:
 
 def effects(case: Case) -> list[Effect]:
     """Everything that began on the backend, in the order of acceptance."""
-    attempts = {
-        s.what.backend_job: s.what.attempt for s in case.seen(AttemptSeen) if s.what.backend_job
-    }
+    attempts = {s.what.backend_job: s.what.attempt for s in case.seen(AttemptSeen) if s.what.backend_job}
     groups: dict[tuple[str | None, str], list[Run]] = defaultdict(list)
     for run in case.runs.values():
         if run.started_n is not None:

@@ -134,9 +134,7 @@ def _used_by_another(case: Case, warrant: _Warrant, effect: Effect) -> bool:
 def _unnamed(case: Case, rule: Policy, effect: Effect) -> Check:
     """An effect that names no change: broken only if no change of the play could justify it."""
     for change in _changes(case):
-        executions = [
-            c for c in case.calls("execute_change") if change_of(c) == change and c.maybe_happened
-        ]
+        executions = [c for c in case.calls("execute_change") if change_of(c) == change and c.maybe_happened]
         begun = [c for c in executions if c.n < effect.began_n]
         used = effect.job is not None and any(j != effect.job for j, _ in _executions(case, change))
         could = begun or "execute_change" not in case.world.roles
@@ -220,9 +218,7 @@ def ran_as_approved(case: Case) -> Iterator[Check]:
         yield from _place(case, effect, warrant)
 
 
-def _content(
-    case: Case, rule: Policy, effect: Effect, warrant: _Warrant, given: list[Approval]
-) -> Check:
+def _content(case: Case, rule: Policy, effect: Effect, warrant: _Warrant, given: list[Approval]) -> Check:
     written = writings(case, warrant.change)
     writes = [write(c, content) for c, content in written]
     seen = {a.call.n: possible([], writes, a.call) for a in given}
@@ -239,9 +235,7 @@ def _content(
         expected="the work of the revision that was approved: "
         + _figures([c for contents in seen.values() for c in contents]),
         observed=f"{effect.weight} shots in {sum(r.accepted.circuits for r in effect.runs)} circuits ran",
-        evidence=tuple(
-            sorted({*effect.evidence, *(n for a in given for n in a.call.evidence), *_evidence(written)})
-        ),
+        evidence=tuple(sorted({*effect.evidence, *(n for a in given for n in a.call.evidence), *_evidence(written)})),
     )
 
 

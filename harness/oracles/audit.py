@@ -56,7 +56,9 @@ def _demanded(call: NorthCall) -> bool:
     """A definite answer of the target itself; one that never reached it (no status) leaves no entry."""
     if call.answer is None or call.answer.status is None:
         return False
-    return call.outcome == "accepted" or (call.outcome == "refused" and call.reason in _SECURITY)
+    # a refusal with a status of success is a proposal that waits for approval: the trail may tell either
+    refused = call.outcome == "refused" and call.reason in _SECURITY and call.answer.status >= 400
+    return call.outcome == "accepted" or refused
 
 
 def _reads(case: Case, call: NorthCall) -> list[NorthCall]:
@@ -160,9 +162,7 @@ def _without_cause(case: Case, entries: list[Sighting[AuditSeen]]) -> Iterator[C
         if not roles or what.request is None or what.request in known or what.actor not in ours:
             continue
         open_calls = [
-            c
-            for c in case.calls(*roles)
-            if c.person == what.actor and (c.answer is None or c.answer.request is None)
+            c for c in case.calls(*roles) if c.person == what.actor and (c.answer is None or c.answer.request is None)
         ]
         if not open_calls and not case.crashes:
             yield Violation(

@@ -16,6 +16,8 @@ from harness.oracles._work import final_state, job_tenant, result_of, terminal_s
 
 #: a served value is a function of what was delivered, so it may differ by rounding only, absolute and relative
 VALUE_TOLERANCE = 1e-6
+#: how a call that sets the permission says yes: in the role's word, or as the contract's own value
+_ALLOWED = ("allowed", True, "true")
 
 
 def _allowed(case: Case, job: str) -> list[bool]:
@@ -25,7 +27,7 @@ def _allowed(case: Case, job: str) -> list[bool]:
         return [True, False]
     stated = case.contract.get("fallback.allowed")
     calls = [c for c in case.calls("set_fallback") if c.tenant in (tenant, "")]
-    writes = writes_of(calls, lambda c: c.param("fallback") == "allowed")
+    writes = writes_of(calls, lambda c: c.param("fallback") in _ALLOWED)
     seen = [s for s in terminal_sightings(case, job) if s.to_n is not None]
     end = (seen[0].to_n, seen[0].to_ns) if seen else (None, None)
     initial = [True, False] if stated is None else [bool(stated)]
@@ -411,5 +413,3 @@ def _comparable(a: object, b: object) -> bool:
 def _short(value: object) -> str:
     text = str(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= 80 else text[:77] + "…"
-
-

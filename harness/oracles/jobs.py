@@ -370,7 +370,8 @@ def _deleted(case: Case, job: str, stop: NorthCall, slack_ns: int) -> Iterator[C
 )
 def work_progresses(case: Case) -> Iterator[Check]:
     """Accepted jobs, lists and retries, once disturbances are over."""
-    if any(to_ns is None for _, to_ns in case.crashes):
+    volatile = case.contract.get("jobs.durable") is False and bool(case.crashes)
+    if volatile or any(to_ns is None for _, to_ns in case.crashes):
         return
     for job in case.job_ids:
         yield from _terminal(case, job)

@@ -63,9 +63,7 @@ def _shots_at(run: Run, n: int) -> int:
     return run.accepted.shots
 
 
-def _admitting_limit(
-    case: Case, tenant: str, dimension: str, runs: Sequence[Run], now_n: int
-) -> float | None:
+def _admitting_limit(case: Case, tenant: str, dimension: str, runs: Sequence[Run], now_n: int) -> float | None:
     """The highest limit under which the last admission among these runs' jobs can have been made."""
     makers = [case.maker(job) if (job := case.job_of(r.id)) else None for r in runs]
     known = [m for m in makers if m is not None]
@@ -159,8 +157,7 @@ def _all_listed_over(case: Case, sighting: Sighting[QuotaSeen], since: NorthCall
         whole = listing.what.complete and listing.call.role == "list_jobs" and listing.call.outcome == "accepted"
         if whole and listing.call.tenant == sighting.what.tenant and since.n < listing.from_n:
             ended = [
-                any(before(s, sighting, settle_ns) for s in terminal_sightings(case, job))
-                for job in listing.what.ids
+                any(before(s, sighting, settle_ns) for s in terminal_sightings(case, job)) for job in listing.what.ids
             ]
             if all(ended):
                 return True
@@ -354,5 +351,3 @@ def _refusal(case: Case, call: NorthCall) -> Check:
         observed=f"{call.role} was refused for quota",
         evidence=call.evidence,
     )
-
-

@@ -81,7 +81,20 @@ def test_oracles_are_pure() -> None:
 
 _IDENTIFIERS = st.sampled_from(["j1", "j2", "c1", "d1", "r1", "r2", "a1", "k1"])
 _WORDS = st.sampled_from(
-    ["approve", "reject", "peer", "security", "shots", "jobs", "classical_ms", "charge", "refund", "reserve", "ok", "qpu"]
+    [
+        "approve",
+        "reject",
+        "peer",
+        "security",
+        "shots",
+        "jobs",
+        "classical_ms",
+        "charge",
+        "refund",
+        "reserve",
+        "ok",
+        "qpu",
+    ]
 )
 _NUMBERS = st.sampled_from([0, 1, 100, 500, 1000])
 _STATES = st.sampled_from([*facts.STATES, "open", "approved", "rejected", "executed", "unknown:odd"])
@@ -112,8 +125,12 @@ def _field(name: str) -> st.SearchStrategy[Any]:
     return _IDENTIFIERS if name in _REQUIRED else st.none() | _IDENTIFIERS | _WORDS
 
 
+def _made(kind: type[Observation], values: Mapping[str, Any]) -> Observation:
+    return kind(**values)
+
+
 _SEEN = st.sampled_from(_OBSERVATIONS).flatmap(
-    lambda kind: st.fixed_dictionaries({f: _field(f) for f in kind.field_names()}).map(lambda v: kind(**v))
+    lambda kind: st.fixed_dictionaries({f: _field(f) for f in kind.field_names()}).map(lambda v: _made(kind, v))
 )
 _VALUES: Mapping[str, st.SearchStrategy[Any]] = {
     "job": _IDENTIFIERS,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.inputs.load import check
+from harness.inputs.load import check, load_target, unchecked
 from tests.unit.inputs.tables import FILES
 
 TARGET, SCENARIO, PLAN = (FILES / f"{n}.yaml" for n in ("target", "scenario", "plan"))
@@ -26,12 +26,12 @@ def test_several_mistakes_are_all_told(tmp_path: Path) -> None:
     path.write_text(text)
     told = [m.partition("\n")[0] for m in messages(path)]
     assert told == [
-        "target.yaml:41:29: roles.submit_job.outcomes[1].is: must be one of accepted, replayed, refused, unknown, "
-        "not 'ok'",
-        "target.yaml:46:14: roles.get_job.request: path:id is nowhere in the path /j",
         "target.yaml:2:10: factory: 'sample' names no function",
-        "target.yaml:81:44: states.DONE: no state is called 'x'",
-        "target.yaml:89:19: variants.defects.file: there is no file " + str(tmp_path / "defects.yaml"),
+        "target.yaml:41:27: roles.submit_job.outcomes[1].is: must be one of accepted, replayed, refused, unknown, "
+        "not 'ok'",
+        "target.yaml:47:14: roles.get_job.request: path:id is nowhere in the path /j",
+        "target.yaml:81:50: states.DONE: no state is called 'x'",
+        "target.yaml:89:19: variants.defects.file: there is no file defects.yaml",
     ]
 
 
@@ -78,3 +78,17 @@ def test_what_is_none_of_them(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(text)
     assert len(check([path])) == 1
+
+
+def test_what_no_document_confirms(tmp_path: Path) -> None:
+    """Notes: a schema that is missing, a document that is missing, one that comes later."""
+    assert [n.partition(": ")[2] for n in unchecked(load_target(TARGET))] == [
+        "roles.set_quota: PUT /v1/tenants/{tenant}/quota has no schema of its body"
+    ]
+    text = TARGET.read_text().replace("operation: getJob", "operation: GET /{id}")
+    (tmp_path / "defects.yaml").write_text("[]")
+    path = tmp_path / "target.yaml"
+    path.write_text(text.replace("openapi: openapi.yaml\n", ""))
+    assert "names no OpenAPI document" in next(iter(unchecked(load_target(path))))
+    path.write_text(text.replace("openapi: openapi.yaml", "openapi: app:/openapi.json"))
+    assert "served by the target" in next(iter(unchecked(load_target(path))))

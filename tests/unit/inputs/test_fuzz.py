@@ -22,7 +22,7 @@ from harness.inputs.writing import written
 from tests.unit.inputs.tables import FILES
 
 READERS = {
-    "target": lambda root: read_target(root, []),
+    "target": read_target,
     "scenario": read_scenario,
     "plan": read_plan,
 }

@@ -52,7 +52,7 @@ def plans(draw: Any) -> Plan:
         steps=tuple(steps),
         faults=(FaultUse(fault="noop", params={"times": draw(st.integers(0, 3)), "on": ["submit"]}),),
         schedule=draw(st.sampled_from([Schedule(), Schedule(strategy="pct", seed=seed, depth=1)])),
-        contract={"quota.shots.limit": 5, "approvals.stages": [{"name": "a", "quorum": 2}]},
+        contract={"quota.shots.limit": 5, "approvals.stages": [{"name": "a", "quorum": 2, "ability": "x"}]},
     )
 
 

@@ -142,8 +142,7 @@ def approval_overlaps_revision() -> Story:
     """Two decisions may have seen the old revision or the new one."""
     story = decided(proposed(500), "bob")
     revision = story.ask("revise_change", "ann", change="c1", shots=1000)
-    story = decided(story, "cat", "dan")
-    story.call("decide", "bob", DecisionSeen(change="c1", decision="d0", person="bob"), change="c1", verdict="approve")
+    story = decided(story, "cat", "bob", "dan")
     story.answer(revision, ChangeSeen(change="c1", revision=2))
     return executed(story)
 
@@ -176,8 +175,12 @@ def lost_call_may_hold() -> Story:
 
 
 def other_fault_too() -> Story:
-    return Story().submit("j1").strike("job_failed").strike("policy_outage", service="policy").state(
-        "j1", "failed", reason="internal_error"
+    return (
+        Story()
+        .submit("j1")
+        .strike("job_failed")
+        .strike("policy_outage", service="policy")
+        .state("j1", "failed", reason="internal_error")
     )
 
 
@@ -199,7 +202,9 @@ def other_form() -> Story:
 
 
 def fault_hides_the_end() -> Story:
-    story = Story().submit("j1").run("r1", "j1").call("cancel_job", "ann", JobSeen(job="j1", state="cancelling"), job="j1")
+    story = (
+        Story().submit("j1").run("r1", "j1").call("cancel_job", "ann", JobSeen(job="j1", state="cancelling"), job="j1")
+    )
     return story.strike("cancel_hang", "r1").state("j1", "cancelled")
 
 

@@ -335,7 +335,9 @@ def kept_running() -> Story:
 
 
 def cancelled_though_finished() -> Story:
-    story = Story().submit("j1").run("r1", "j1").call("cancel_job", "ann", JobSeen(job="j1", state="cancelling"), job="j1")
+    story = (
+        Story().submit("j1").run("r1", "j1").call("cancel_job", "ann", JobSeen(job="j1", state="cancelling"), job="j1")
+    )
     return story.cancel_received("r1", effective=False).state("j1", "cancelled")
 
 

@@ -26,9 +26,9 @@ def test_a_rule_that_was_tested_is_held(rule: str) -> None:
 
 @pytest.mark.parametrize("rule", UNCERTAIN)
 def test_overlapping_bounds_are_inconclusive(rule: str) -> None:
-    """Neither an alarm nor a pass, with a reason."""
+    """The uncertain check counts as neither an alarm nor a pass, and has a reason."""
     verdicts = _verdicts(UNCERTAIN[rule]())
-    assert verdicts[rule].status is Status.INCONCLUSIVE, verdicts[rule]
+    assert verdicts[rule].inconclusive > 0, verdicts[rule]
     assert verdicts[rule].reason
     assert not [v for v in verdicts.values() if v.status is Status.VIOLATED]
 

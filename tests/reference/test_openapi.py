@@ -1,0 +1,109 @@
+"""The document says everything: each operation, each status, each error; and the service does what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from targets.reference import app as app_module
+from targets.reference.app import factory
+from targets.reference.defects import KNOWN
+from tests.reference.conftest import HURRY, PEOPLE
+from tests.reference.doubles import World
+
+schemathesis = pytest.importorskip("schemathesis")
+
+APP = factory({})
+DOCUMENT = APP.openapi()
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, object]]]:
+    """All of the document's."""
+    for path, item in DOCUMENT["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+def test_operation_ids_are_readable_and_unique() -> None:
+    """snake_case words, as the audit log uses them."""
+    ids = [str(operation["operationId"]) for _, _, operation in operations()]
+    assert len(ids) == len(set(ids)) == 27
+    assert all(name.replace("_", "").isalpha() and name.islower() for name in ids)
+
+
+def test_every_refusal_has_the_one_shape() -> None:
+    """Also 422, which the framework would describe otherwise."""
+    for path, method, operation in operations():
+        for status, response in operation["responses"].items():  # type: ignore[attr-defined]
+            if status >= "400":
+                schema = response["content"]["application/json"]["schema"]
+                assert schema == {"$ref": "#/components/schemas/ErrorBody"}, (path, method, status)
+
+
+def test_nothing_tells_of_defects() -> None:
+    """The switches are unreadable."""
+    text = json.dumps(factory({"DEFECTS": ",".join(sorted(KNOWN))}).openapi())
+    assert text == json.dumps(DOCUMENT)
+
+
+async def _play(http_calls: list[httpx.Request], world: World) -> list[httpx.Response]:
+    app_module.http_client = lambda: httpx.AsyncClient(transport=httpx.MockTransport(world))
+    names = ("token", "person", "tenant", "roles")
+    identities = json.dumps([dict(zip(names, p, strict=True)) for p in PEOPLE])
+    app = factory(HURRY | {"IDENTITIES": identities, "DATABASE_URL": "sqlite://"})
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=True)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as http:
+            return [await http.send(call) for call in http_calls]
+
+
+@pytest.fixture
+def restored_client() -> Iterator[None]:
+    """The application's own client again, afterwards."""
+    original = app_module.http_client
+    yield
+    app_module.http_client = original
+
+
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
+SCHEMA.config.update(base_url="http://api.test")
+CASES = [result.ok() for result in SCHEMA.get_all_operations()]
+
+
+@pytest.mark.usefixtures("restored_client")
+@pytest.mark.parametrize("operation", CASES, ids=lambda operation: operation.label)
+def test_it_does_what_the_document_says(operation: object) -> None:
+    """A few requests to each operation, valid and not; schemathesis judges the answers."""
+    import requests
+    from schemathesis import GenerationMode
+    from schemathesis.checks import CHECKS, load_all_checks
+
+    load_all_checks()
+    own_requests = CHECKS.get_by_names(["ignored_auth", "use_after_free", "ensure_resource_availability"])
+
+    @settings(max_examples=12, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(data=st.data())
+    def check(data: st.DataObject) -> None:
+        mode = data.draw(st.sampled_from([GenerationMode.POSITIVE, GenerationMode.NEGATIVE]))
+        try:
+            strategy = operation.as_strategy(generation_mode=mode)  # type: ignore[attr-defined]
+            case = data.draw(strategy)
+        except schemathesis.errors.SkipTest:
+            return
+        arguments = case.as_transport_kwargs(base_url="http://api.test")
+        prepared = requests.Request(**arguments).prepare()
+        headers = dict(prepared.headers) | {"authorization": "Bearer ann"}
+        call = httpx.Request(prepared.method, prepared.url, headers=headers, content=prepared.body)
+        (response,) = asyncio.run(_play([call], World()))
+        assert response.status_code != 500
+        case.validate_response(response, excluded_checks=own_requests)
+
+    check()

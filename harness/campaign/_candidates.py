@@ -134,10 +134,11 @@ def _made_up(kept: Plan, plan: Plan, gone: Step) -> Candidates:
     yield kept
     for i, step in enumerate(kept.steps):
         for name, value in step.params.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            # Only a step of the same kind can do the work of the one that is gone.
+            if name in gone.params and isinstance(value, int | float) and not isinstance(value, bool):
                 for number in _stand_ins(plan, gone, name, value):
                     yield with_param(kept, i, name, number)
-        if gone.actor and step.actor and step.actor != gone.actor:
+        if step.do == gone.do and step.actor != gone.actor:
             yield with_step(kept, i, actor=gone.actor, credential=gone.credential)
     for i, use in enumerate(kept.faults):
         for skip in range(int(use.params.get("skip", 0))):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from harness.agents._brief import Brief, known_agents
-from harness.campaign.playing import Played, Player, WorldFactory, choose
+from harness.campaign.playing import Played, Player, World, WorldFactory, choose
 from harness.campaign.progress import Listener, PlanPlayed
 from harness.campaign.search import Hit, Search
 from harness.errors import UsageProblem
@@ -69,7 +69,7 @@ def _counts(history: History) -> tuple[int, set[int]]:
     return requests, struck
 
 
-@dataclass(frozen=True)
+@dataclass
 class Setting:
     """What all stages of a run share. invariants: the known ones; None: those of harness.oracles."""
 
@@ -77,6 +77,20 @@ class Setting:
     seed: int
     variant: str = ""
     invariants: Mapping[str, Invariant] | None = None
+    _worlds: dict[tuple[tuple[str, float], ...], World] = field(default_factory=dict)
+
+    def world(self, target: Target, caps: Mapping[str, float]) -> World:
+        """The world for these caps; scenarios share it, because starting a target is dear."""
+        key = tuple(sorted(caps.items()))
+        if key not in self._worlds:
+            self._worlds[key] = self.world_factory(target, self.variant, caps)
+        return self._worlds[key]
+
+    def close(self) -> None:
+        """Close all worlds."""
+        for world in self._worlds.values():
+            world.close()
+        self._worlds.clear()
 
 
 class Stage:
@@ -94,8 +108,7 @@ class Stage:
     def player(self) -> Player:
         """The world with the scenario's invariants."""
         rules = choose(self.scenario.invariants, self._setting.invariants)
-        world = self._setting.world_factory(self.target, self._setting.variant, self.scenario.caps)
-        return Player(world, rules)
+        return Player(self._setting.world(self.target, self.scenario.caps), rules)
 
     def search(
         self,
@@ -130,11 +143,6 @@ class Stage:
 
             self._searches[use.agent] = Search(agents[use.agent](), brief, self.player, known, drawn, expired)
         return self._searches[use.agent]
-
-    def close(self) -> None:
-        """Close the world, if one was made."""
-        if "player" in self.__dict__:
-            self.player.world.close()
 
     def crashes(self) -> tuple[str, ...]:
         """What crashed oracles said."""

@@ -17,9 +17,12 @@ from harness.model import Finding, History, Plan, Signature
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """Plays to spend on shrinking one finding: by Hypothesis first, by plan-level delta debugging then."""
+    """Plays to spend on shrinking one finding: by Hypothesis first, by plan-level delta debugging then.
 
-    hypothesis_plays: int = 150
+    Measured on the fake pipeline: 150 plays by Hypothesis first save none of the others and reach the same plans.
+    """
+
+    hypothesis_plays: int = 20
     delta_plays: int = 400
 
 

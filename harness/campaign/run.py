@@ -65,8 +65,12 @@ def run(
     options: Options = Options(),
 ) -> RunResult:
     """Play scenarios on a target. Ctrl-C ends the run early and keeps what was found; nothing else is swallowed."""
-    stages = [Stage(s, target, Setting(world_factory, seed, options.variant, options.invariants)) for s in scenarios]
-    return _Campaign(stages, target, budget, listen=listen, options=options, seed=seed).run()
+    setting = Setting(world_factory, seed, options.variant, options.invariants)
+    stages = [Stage(s, target, setting) for s in scenarios]
+    try:
+        return _Campaign(stages, target, budget, listen=listen, options=options, seed=seed).run()
+    finally:
+        setting.close()
 
 
 class _Campaign:
@@ -98,9 +102,6 @@ class _Campaign:
             self._take_turns()
         except KeyboardInterrupt:
             self._interrupted = True
-        finally:
-            for stage in self.stages:
-                stage.close()
         for stage in self.stages:
             self._listen(ScenarioDone(result=stage.result()))
         return self._result()

@@ -29,12 +29,23 @@ REPLAY_TIMEOUT_S = 300
 
 def planted_defects(target: Target, ids: Sequence[str] = ()) -> tuple[Defect, ...]:
     """The defects that a target can be built with: all, or those of some ids in their order."""
-    if target.defects is None:
-        raise UsageProblem(f"{target.name} has no planted defects; its target.yaml names no defects file")
-    known = {d.id: d for d in map(_defect, documents.load(target.defects).listing(1))}
+    known = {d.id: d for d in map(_defect, _entries(target))}
     if strange := [i for i in ids if i not in known]:
         raise UsageProblem(unknown(strange[0], "defect", known))
     return tuple(known[i] for i in ids or known)
+
+
+def waking_defects(target: Target) -> tuple[Defect, ...]:
+    """A few defects that show quickly that the alarms are awake: those marked ``smoke: true``, else one an area."""
+    marked = [_defect(n) for n in _entries(target) if (mark := n.entries().get("smoke")) and mark.flag()]
+    first_of_area = {d.area: d for d in reversed([_defect(n) for n in _entries(target)])}
+    return tuple(marked or reversed(first_of_area.values()))
+
+
+def _entries(target: Target) -> list[Node]:
+    if target.defects is None:
+        raise UsageProblem(f"{target.name} has no planted defects; its target.yaml names no defects file")
+    return documents.load(target.defects).listing(1)
 
 
 def _defect(node: Node) -> Defect:
@@ -106,6 +117,16 @@ def _replay(files: Sequence[Path]) -> Sequence[Mapping[str, object]]:
 
 
 def _same(entry: Mapping[str, object]) -> bool:
-    if entry.get("problem"):
-        note(f"a replay could not be played: {entry['problem']}")
-    return bool(entry.get("same") and entry.get("reproduced"))
+    """Whether a replay counts; why not is told, since the table has no room for it."""
+    why = entry.get("problem") or _why_not(entry)
+    if why:
+        note(f"replay of {entry.get('id', 'a finding')}: {why}")
+    return not why
+
+
+def _why_not(entry: Mapping[str, object]) -> str:
+    if not entry:
+        return "no answer"
+    if not entry.get("same"):
+        return f"the history differs, first at event {entry.get('first_difference')}"
+    return "" if entry.get("reproduced") else "the same history is not judged the same"

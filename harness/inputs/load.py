@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.errors import FileProblem
 from harness.inputs import documents
 from harness.inputs.checking import check, unchecked
 from harness.inputs.nodes import suggestion

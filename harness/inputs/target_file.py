@@ -77,7 +77,7 @@ class _Attempts:
 
 
 def read_target(root: Node, served: bytes | None = None) -> tuple[Target | None, list[FileProblem]]:
-    """The target of a document, and all that is wrong with it in the file's order; if anything is, there is no target.
+    """The target of a document, and all that is wrong with it, in order; if anything is, there is no target.
 
     ``served``: the OpenAPI document that the running target gave, where it is ``app:…``; without it, what the
     bindings say of their operations is taken as it is.
@@ -88,7 +88,8 @@ def read_target(root: Node, served: bytes | None = None) -> tuple[Target | None,
     except FileProblem as problem:
         return None, [problem]
     target = _target(section, problems, served)
-    problems.sort(key=lambda p: (p.place.path != root.place.path, p.place.line, p.place.column))
+    # a wrong OpenAPI document is the cause of what follows from it
+    problems.sort(key=lambda p: (p.place.path == root.place.path, p.place.line, p.place.column))
     return (None if problems else target), problems
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from harness.case import Case, NorthCall, Run, Sighting
+from harness.case import Case, NorthCall, Run, Sighting, before
 from harness.facts import TERMINAL_STATES, AttemptSeen, ChangeSeen, JobSeen, ResultSeen
 
 MAKERS = ("submit_job", "clone_job", "execute_change")
@@ -160,6 +160,16 @@ def _asked_of_clone(case: Case, call: NorthCall) -> Bounds:
 def terminal_sightings(case: Case, job: str) -> list[Sighting[JobSeen]]:
     """Sightings of a job in a state that it can't leave."""
     return [s for s in case.job_sightings(job) if s.what.state in TERMINAL_STATES]
+
+
+def deleted_reads(case: Case, job: str) -> list[NorthCall]:
+    """Readings of a job that we deleted which found it gone: it was over by then."""
+    deletions = [c for c in case.calls("delete_job") if c.param("job") == job and c.surely_happened]
+    return [
+        c
+        for c in case.calls("get_job")
+        if c.param("job") == job and c.reason in ("gone", "not_found") and any(before(d, c) for d in deletions)
+    ]
 
 
 def final_state(case: Case, job: str) -> str | None:

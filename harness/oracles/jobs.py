@@ -9,7 +9,7 @@ from harness.facts import TERMINAL_STATES, JobSeen, ListSeen, ResultSeen, Servic
 from harness.judging import DEFAULT_LIFECYCLE, Check, Held, Unclear, invariant
 from harness.model import Violation
 from harness.oracles._keys import KeyUse, differs, key_uses, same_work, unsettled_retry
-from harness.oracles._work import MAKERS, Bounds, asked, job_tenant, terminal_sightings
+from harness.oracles._work import MAKERS, Bounds, asked, deleted_reads, job_tenant, terminal_sightings
 
 
 def _broken(clause: str, expected: str, observed: str, *evidence: tuple[int, ...]) -> Violation:
@@ -392,6 +392,8 @@ def _terminal(case: Case, job: str) -> Iterator[Check]:
     if not seen or case.healed_ns is None or deadline_ns is None:
         return
     last = seen[-1]
+    if any(last.from_n < c.n for c in deleted_reads(case, job)):
+        return
     if last.from_ns < case.healed_ns + deadline_ns:
         yield Unclear("the play ended before the deadline")
     elif any(case.job_of(r.id) in (job, None) and not before(r, last) for r in case.runs.values()):

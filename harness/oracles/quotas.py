@@ -11,7 +11,7 @@ from harness.judging import Check, Held, Unclear, invariant
 from harness.model import Violation
 from harness.oracles._limits import dimensions, limits, most_windows
 from harness.oracles._usage import consumption, possibly_held, surely_attached, tenant_runs
-from harness.oracles._work import MAKERS, asked, run_tenant, terminal_sightings
+from harness.oracles._work import MAKERS, asked, deleted_reads, job_tenant, run_tenant, terminal_sightings
 
 # ---------------------------------------------------------------- Q1
 
@@ -138,7 +138,7 @@ def _not_quiet(case: Case, sighting: Sighting[QuotaSeen]) -> str:
     """Why the counters may legitimately not have settled; empty if they must."""
     settle_ns = case.seconds_ns("timing.settle_s") or 0
     tenant = sighting.what.tenant
-    if case.settled is None or not case.settled.quiet:
+    if not all(_over(case, job, sighting, settle_ns) for job in case.job_ids if job_tenant(case, job) == tenant):
         return "jobs were still live"
     for run in case.runs.values():
         if run_tenant(case, run) in (tenant, None) and not before(run, sighting, settle_ns):
@@ -151,14 +151,18 @@ def _not_quiet(case: Case, sighting: Sighting[QuotaSeen]) -> str:
     return ""
 
 
+def _over(case: Case, job: str, sighting: Sighting[QuotaSeen], settle_ns: int) -> bool:
+    """Whether a job was surely over for the settling time: seen in a final state, or gone after a deletion."""
+    ended = any(before(s, sighting, settle_ns) for s in terminal_sightings(case, job))
+    return ended or any(before(c, sighting, settle_ns) for c in deleted_reads(case, job))
+
+
 def _all_listed_over(case: Case, sighting: Sighting[QuotaSeen], since: NorthCall, settle_ns: int) -> bool:
     """Whether a whole list of the tenant's jobs, all of them over for long enough, was seen after a call."""
     for listing in case.seen(ListSeen):
         whole = listing.what.complete and listing.call.role == "list_jobs" and listing.call.outcome == "accepted"
         if whole and listing.call.tenant == sighting.what.tenant and since.n < listing.from_n:
-            ended = [
-                any(before(s, sighting, settle_ns) for s in terminal_sightings(case, job)) for job in listing.what.ids
-            ]
+            ended = [_over(case, job, sighting, settle_ns) for job in listing.what.ids]
             if all(ended):
                 return True
     return False

@@ -27,7 +27,7 @@ from harness.model import Phase, Plan, Step, is_reference
 from harness.recording import Recorder
 
 DEFAULT_DEADLINE_S = 600.0
-FIRST_POLL_MS, LAST_POLL_MS, POLL_GROWTH = 1_000.0, 30_000.0, 1.5
+FIRST_POLL_MS, LAST_POLL_MS, POLL_GROWTH = 1_000.0, 30_000.0, 2.0
 #: roles whose accepted calls make a job
 JOB_MAKERS = ("submit_job", "clone_job", "execute_change")
 _PER_JOB = ("get_job", "get_result", "list_attempts")

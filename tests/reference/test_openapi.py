@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 from collections.abc import Iterator
 
@@ -73,7 +74,16 @@ def restored_client() -> Iterator[None]:
     app_module.http_client = original
 
 
-SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
+def without_security() -> dict[str, object]:
+    """The document for callers who are let in anyway: who isn't has a test of its own."""
+    document = copy.deepcopy(DOCUMENT)
+    for item in document["paths"].values():
+        for operation in item.values():
+            operation.pop("security", None)
+    return document
+
+
+SCHEMA = schemathesis.openapi.from_dict(without_security())
 SCHEMA.config.update(base_url="http://api.test")
 CASES = [result.ok() for result in SCHEMA.get_all_operations()]
 
@@ -87,23 +97,21 @@ def test_it_does_what_the_document_says(operation: object) -> None:
     from schemathesis.checks import CHECKS, load_all_checks
 
     load_all_checks()
+    stale_is_valid = CHECKS.get_by_names(["positive_data_acceptance"])
     own_requests = CHECKS.get_by_names(["ignored_auth", "use_after_free", "ensure_resource_availability"])
 
     @settings(max_examples=12, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def check(data: st.DataObject) -> None:
         mode = data.draw(st.sampled_from([GenerationMode.POSITIVE, GenerationMode.NEGATIVE]))
-        try:
-            strategy = operation.as_strategy(generation_mode=mode)  # type: ignore[attr-defined]
-            case = data.draw(strategy)
-        except schemathesis.errors.SkipTest:
-            return
+        case = data.draw(operation.as_strategy(generation_mode=mode))  # type: ignore[attr-defined]
         arguments = case.as_transport_kwargs(base_url="http://api.test")
         prepared = requests.Request(**arguments).prepare()
         headers = dict(prepared.headers) | {"authorization": "Bearer ann"}
         call = httpx.Request(prepared.method, prepared.url, headers=headers, content=prepared.body)
         (response,) = asyncio.run(_play([call], World()))
         assert response.status_code != 500
-        case.validate_response(response, excluded_checks=own_requests)
+        excluded = own_requests + (stale_is_valid if response.status_code == 412 else [])
+        case.validate_response(response, excluded_checks=excluded)
 
     check()

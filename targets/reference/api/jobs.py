@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import JSONResponse
+from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy.engine import Connection
 
 from targets.reference import attempts as attempts_module
@@ -43,7 +44,7 @@ from targets.reference.timestamps import now_ms
 router = APIRouter(tags=["jobs"])
 JobId = Annotated[str, Path(min_length=1, max_length=64)]
 Key = Annotated[
-    str | None,
+    str | SkipJsonSchema[None],
     Header(min_length=1, max_length=128, description="Repeat a request safely under the same key"),
 ]
 DAY_MS = 86_400_000

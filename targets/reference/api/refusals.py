@@ -84,6 +84,9 @@ def _described(error: Exception) -> tuple[int, str, str, dict[str, str]]:
         return error.status, error.word, error.message, error.headers
     if isinstance(error, RequestValidationError):
         return 422, Invalid.code, _first_problem(error), {}
+    if isinstance(error, HTTPException) and error.status_code == 400:
+        # the framework's word for a body that is not even text
+        return Invalid.status, Invalid.code, str(error.detail), {}
     if isinstance(error, HTTPException):
         word = WORDS.get(error.status_code, "invalid")
         return error.status_code, word, str(error.detail), dict(error.headers or {})

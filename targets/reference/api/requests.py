@@ -8,9 +8,9 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic.json_schema import SkipJsonSchema
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from targets.reference.errors import StaleVersion
 from targets.reference.identity import Actor
 from targets.reference.services import Services
 
@@ -58,18 +58,18 @@ async def _request_id(request: Request) -> str:
 
 
 async def _if_match(
-    if_match: Annotated[str | None, Header(description="The version this is based on")] = None,
+    if_match: Annotated[
+        str | SkipJsonSchema[None],
+        Header(pattern=r'^(\*|"?[0-9]{1,9}"?)$', description="The version this is based on, or *"),
+    ] = None,
 ) -> int | None:
     if if_match is None or if_match == "*":
         return None
-    version = if_match.removeprefix("W/").strip('"')
-    if not version.isascii() or not version.isdigit():
-        raise StaleVersion("If-Match names no version of this")
-    return int(version)
+    return int(if_match.strip('"'))
 
 
 async def _trace(
-    traceparent: Annotated[str | None, Header(description="W3C trace context")] = None,
+    traceparent: Annotated[str | SkipJsonSchema[None], Header(description="W3C trace context")] = None,
 ) -> str | None:
     # the standard says to go on without a trace context that is malformed
     return traceparent if traceparent and _traceparent.match(traceparent) else None

@@ -336,16 +336,16 @@ def test_a_sample_of_audit() -> None:
 
 
 def test_it_is_quick() -> None:
-    """Below 60 µs a call on an idle core (ten times that here, so that a busy machine does not fail it)."""
+    """Below 60 µs of CPU a call here; ten times that is the limit, for slower machines."""
     target = load_target(FILES / "target.yaml")
     bound = target.bindings["submit_job"]
     ann, params = target.actors["ann"], {"shots": 5, "payload": [0.1], "key": "k"}
     reply = answer({"id": "1", "status": "QUEUED", "status_version": 1}, 202, x_request_id="r")
     best = 1.0
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(100):
             compose(target, bound, ann, 0, params)
             read(target, bound, ann, params, reply)
-        best = min(best, (time.perf_counter() - start) / 100)
+        best = min(best, (time.process_time() - start) / 100)
     assert best < 600e-6

@@ -58,7 +58,7 @@ class Search:
     #: whether to stop drawing, for budgets in seconds
     expired: Callable[[], bool] = lambda: False
     #: plays that Hypothesis may spend on shrinking before plan-level shrinking takes over
-    hypothesis_plays: int = 150
+    hypothesis_plays: int = 20
     slices: int = 0
     dealt: int = 0
     _deck: tuple[Plan, ...] | None = None

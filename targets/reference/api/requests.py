@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -59,8 +60,8 @@ async def _request_id(request: Request) -> str:
 
 async def _if_match(
     if_match: Annotated[
-        str | SkipJsonSchema[None],
-        Header(pattern=r'^(\*|"?[0-9]{1,9}"?)$', description="The version this is based on, or *"),
+        Annotated[str, StringConstraints(pattern=r'^(\*|"?[0-9]{1,9}"?)$')] | SkipJsonSchema[None],
+        Header(description="The version this is based on, or *"),
     ] = None,
 ) -> int | None:
     if if_match is None or if_match == "*":
@@ -80,7 +81,6 @@ Caller = Annotated[Actor, Depends(_actor)]
 RequestId = Annotated[str, Depends(_request_id)]
 IfMatch = Annotated[int | None, Depends(_if_match)]
 Traceparent = Annotated[str | None, Depends(_trace)]
-After = Annotated[int, Query(ge=0, le=2**62, description="Only what comes after this number")]
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 

@@ -69,10 +69,10 @@ class Span:
 
 
 def before(a: Interval, b: Interval, slack_ns: int = 0) -> bool:
-    """Whether a surely ended before b began, and more than ``slack_ns`` before if that is not 0."""
+    """Whether a surely ended before b began, and at least ``slack_ns`` before."""
     if a.to_n is None or a.to_ns is None or a.to_n >= b.from_n:
         return False
-    return not slack_ns or a.to_ns + slack_ns < b.from_ns
+    return a.to_ns + slack_ns <= b.from_ns
 
 
 def overlap(a: Interval, b: Interval) -> bool:
@@ -283,7 +283,16 @@ class Case:
 
     def of(self, *kinds: type[Any]) -> list[Event]:
         """Events whose fact is of a kind, in order."""
+        if len(kinds) == 1:
+            return self._by_kind.get(kinds[0], [])
         return [e for e in self.history if isinstance(e.fact, kinds)]
+
+    @cached_property
+    def _by_kind(self) -> Mapping[type[Any], list[Event]]:
+        by_kind: dict[type[Any], list[Event]] = defaultdict(list)
+        for event in self.history:
+            by_kind[type(event.fact)].append(event)
+        return by_kind
 
     @cached_property
     def end_ns(self) -> int:
@@ -322,16 +331,7 @@ class Case:
     def all_calls(self) -> tuple[NorthCall, ...]:
         """Every north-side call, in the order of sending."""
         answers = {e.cause: e for e in self.of(CallAnswered)}
-        calls = []
-        for event in self.of(CallMade):
-            made, answer = event.fact, answers.get(event.n)
-            assert isinstance(made, CallMade)
-            if answer is None:
-                calls.append(NorthCall(event.n, event.at_ns, made))
-            else:
-                assert isinstance(answer.fact, CallAnswered)
-                calls.append(NorthCall(event.n, event.at_ns, made, answer.fact, answer.at_ns, answer.n))
-        return tuple(calls)
+        return tuple(_call(event, answers.get(event.n)) for event in self.of(CallMade))
 
     def calls(self, *roles: str) -> list[NorthCall]:
         """Calls of some roles (all if none is named), in the order of sending."""
@@ -486,8 +486,13 @@ class Case:
         """With a single job in the whole play, every run is its own."""
         makers = [c for c in self.calls("submit_job", "clone_job", "execute_change") if c.maybe_happened]
         if len(self.job_ids) == 1 and len(makers) == 1:
-            for run in self.runs.values():
-                yield run.id, self.job_ids[0]
+            yield from ((run, self.job_ids[0]) for run in self.runs)
+
+
+def _call(made: Event, answer: Event | None) -> NorthCall:
+    if answer is None:
+        return NorthCall(made.n, made.at_ns, made.fact)  # type: ignore[arg-type]
+    return NorthCall(made.n, made.at_ns, made.fact, answer.fact, answer.at_ns, answer.n)  # type: ignore[arg-type]
 
 
 def total_shots(params: Mapping[str, Any]) -> int:

@@ -93,6 +93,10 @@ def _judge_one(case: Case, rule: Invariant) -> Verdict:
     if missing := rule.missing(case):
         reason = f"needs {', '.join(missing)}"
         return Verdict(invariant=rule.id, status=Status.NOT_OBSERVABLE, reason=reason)
+    if case.crashes and case.contract.get("jobs.durable") is not True:
+        # what it forgot, ids among it, may come again; only a promise to remember makes a crash judgeable
+        reason = "the target crashed, and does not promise that it remembers"
+        return Verdict(invariant=rule.id, status=Status.INCONCLUSIVE, inconclusive=1, reason=reason)
     try:
         checks = list(rule.judge(case))
     except Exception as error:

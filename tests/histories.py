@@ -63,6 +63,7 @@ CONTRACT: Mapping[str, Any] = {
     "fallback.eligible": ["job_failed", "truncated_result", "rate_limited", "submit_error"],
     "fallback.reasons": ["fallback_forbidden", "quota_exceeded"],
     "jobs.deadline_s": 100,
+    "jobs.durable": True,
     "jobs.key_scope": ["tenant", "person"],
     "timing.settle_s": 5,
     "timing.cancel_s": 5,

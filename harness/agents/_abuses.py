@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from harness.agents._draft import Draft
+from harness.agents._draft import Draft, wait
 from harness.agents._flows import CHANGE, Flow, Scene, has_keys
-from harness.agents._material import MANY_KEYS, others
+from harness.agents._material import LONGEST_WAIT_S, MANY_KEYS, Stage, others
+from harness.inputs.target import Actor
 
 
 def unapproved(scene: Scene) -> list[Draft]:
-    """Ask for a heavy run as if it were a light one, openly or only in the product of its numbers."""
-    m = scene.material
-    return [scene.submit(scene.pen.pick([*m.heavy[:1], *m.sneaky, *m.heavy[1:]]))]
+    """Ask for a heavy run as if it were a light one."""
+    return [scene.submit(scene.pen.pick(scene.material.heavy))]
+
+
+def heavy_product(scene: Scene) -> list[Draft]:
+    """Ask for a run whose every number is small, but not their product."""
+    return [scene.submit(scene.pen.pick(scene.material.sneaky))]
 
 
 def growing_clone(scene: Scene) -> list[Draft]:
@@ -21,17 +26,36 @@ def growing_clone(scene: Scene) -> list[Draft]:
 
 def rejected(scene: Scene) -> list[Draft]:
     """Somebody rejects before the others have approved; then it is run."""
-    pen, m = scene.pen, scene.material
-    change, approvals, run = _change(scene)
-    busy = {d.actor for d in approvals}
-    author = m.target.actors[change.actor].person
-    seats = [(p, stage) for stage in m.stages for p in m.eligible(stage, scene.tenant, [author])]
+    pen = scene.pen
+    author, seats = _author_with_critics(scene)
+    change = scene.create(author)
+    approvals = scene.approvals(change, author)
     if not seats:
-        return [change, run]
-    refuser, stage = pen.pick([s for s in seats if s[0].name not in busy] or seats)
-    no = scene.decide(change, refuser, stage, "reject")
-    at = pen.below(len(approvals) + 1)
-    return [change, *approvals[:at], no, *approvals[at:], run]
+        return [change, *approvals, scene.execute(change, author)]
+    critic, stage = pen.pick(seats)
+    at = 1 + pen.below(len(approvals)) if approvals else 0
+    no = scene.decide(change, critic, stage, "reject")
+    return [change, *approvals[: at - 1], no, *approvals[at - 1 :], scene.execute(change, author)]
+
+
+def _author_with_critics(scene: Scene) -> tuple[Actor, list[tuple[Actor, Stage]]]:
+    """An author for whose changes somebody may decide whose approval is not needed; if there is none, anybody may."""
+    m = scene.material
+    authors = m.authors(scene.tenant)
+    for author in authors:
+        if free := [s for s in _seats(scene, author) if s[0].name not in _needed(scene, author)]:
+            return author, free
+    return authors[0], _seats(scene, authors[0])
+
+
+def _seats(scene: Scene, author: Actor) -> list[tuple[Actor, Stage]]:
+    m = scene.material
+    return [(person, stage) for stage in m.stages for person in m.eligible(stage, scene.tenant, [author.person])]
+
+
+def _needed(scene: Scene, author: Actor) -> set[str]:
+    m = scene.material
+    return {a.name for s in m.stages for a in m.eligible(s, scene.tenant, [author.person])[: s.quorum]}
 
 
 def self_approval(scene: Scene) -> list[Draft]:
@@ -92,6 +116,33 @@ def elsewhere(scene: Scene) -> list[Draft]:
     return [change, *approvals, run]
 
 
+def withdrawn(scene: Scene) -> list[Draft]:
+    """One approval is taken back before the change is run."""
+    change, approvals, run = _change(scene)
+    seat = _seat(scene, approvals)
+    if seat is None:
+        return [change, run]
+    back = scene.on("withdraw_decision", change, scene.material.target.actors[seat.actor])
+    back.refs["decision"] = (seat, "decision")
+    return [change, *approvals, back, run]
+
+
+def revoked(scene: Scene) -> list[Draft]:
+    """An approver loses every ability before the change is run."""
+    change, approvals, run = _change(scene)
+    seat = _seat(scene, approvals)
+    if seat is None:
+        return [change, run]
+    person = scene.material.target.actors[seat.actor].person
+    return [change, *approvals, scene.call("set_abilities", person=person, abilities=[]), run]
+
+
+def late(scene: Scene) -> list[Draft]:
+    """The change is run after its approvals have expired."""
+    change, approvals, run = _change(scene)
+    return [change, *approvals, wait(int(1000 * scene.material.contract["approvals.ttl_s"]) + 1000), run]
+
+
 def key_with_other_body(scene: Scene) -> list[Draft]:
     """The same key for two different jobs."""
     m = scene.material
@@ -126,6 +177,7 @@ def _seat(scene: Scene, approvals: list[Draft]) -> Draft | None:
 
 ABUSES = (
     Flow("unapproved", ("submit_job",), unapproved, lambda s: s.material.number("approvals.heavy_weight") is not None),
+    Flow("heavy_product", ("submit_job",), heavy_product, lambda s: bool(s.material.sneaky)),
     Flow("growing_clone", ("submit_job", "clone_job"), growing_clone),
     Flow("self_approval", CHANGE, self_approval),
     Flow("one_for_two", CHANGE, one_for_two),
@@ -135,6 +187,9 @@ ABUSES = (
     Flow("revised", (*CHANGE, "revise_change"), revised),
     Flow("executed_twice", CHANGE, executed_twice),
     Flow("elsewhere", CHANGE, elsewhere, lambda s: len(s.material.subjects) > 1),
+    Flow("withdrawn", (*CHANGE, "withdraw_decision"), withdrawn),
+    Flow("revoked", (*CHANGE, "set_abilities"), revoked),
+    Flow("late", CHANGE, late, lambda s: 0 < (s.material.number("approvals.ttl_s") or 0) <= LONGEST_WAIT_S),
     Flow("key_with_other_body", ("submit_job",), key_with_other_body, has_keys),
     Flow("foreign_key", ("submit_job",), foreign_key, has_keys),
     Flow("many_keys", ("submit_job",), many_keys, has_keys),

@@ -21,7 +21,8 @@ SHORT_WAITS_MS = (1, 5, 20)
 WAITS_MS = (1_000, 100, 2_000, 5_000, 500, 10_000, 3_500, 30_000)
 MANY_KEYS = ("k1", "k2")
 _TIMES = ("approvals.ttl_s", "quota.shots.window_s", "timing.propagation_s", "timing.cancel_s", "timing.retry_s")
-_LONGEST_WAIT_MS = 3_600_000
+#: an hour costs nothing of virtual time, but a day of polling would
+LONGEST_WAIT_S = 7_200
 _EVERYDAY_SHOTS = 100
 
 
@@ -118,7 +119,7 @@ class Material:
     @cached_property
     def waits_ms(self) -> tuple[int, ...]:
         """Times to let pass: everyday ones, the contract's (just over, half), very short ones."""
-        times = [int(t * 1000) for k in _TIMES if (t := self.contract.get(k)) and t * 1000 <= _LONGEST_WAIT_MS]
+        times = [int(t * 1000) for k in _TIMES if (t := self.contract.get(k)) and t <= LONGEST_WAIT_S]
         edges = [ms for t in times for ms in (t + 1000, t // 2) if ms]
         return tuple(dict.fromkeys((*WAITS_MS, *edges, *SHORT_WAITS_MS)))
 

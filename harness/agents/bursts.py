@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from harness.agents._brief import Agent, Brief
 from harness.agents._deviations import about
 from harness.agents._draft import Draft, wait
-from harness.agents._draw import Pen
+from harness.agents._draw import Pen, PlainPen
 from harness.agents._flows import CHANGE, Flow, Scene, has_keys, weighted
 from harness.agents._material import SHORT_WAITS_MS
 from harness.agents._plans import assemble, nothing_to_do, set_the_scene
-from harness.model import Plan
+from harness.model import Plan, Schedule, Strategy
 
 _MOST_SUBMITS = 4
+#: schedules of each kind under which each race is tried before chance decides
+_DECK_SEEDS = 3
 #: virtual ms by which a rival may come later than its victim
 _LAGS_MS = (0, *SHORT_WAITS_MS, 2, 10)
 
@@ -28,12 +31,34 @@ class Bursts(Agent):
     def compose(self, pen: Pen, brief: Brief) -> Plan:
         """One race, schedule drawn."""
         scene, contract = set_the_scene(pen, brief)
+        race = pen.pick(weighted(scene, self._known(scene)))
+        return assemble(pen, brief, self.name, race.write(scene), contract, racy=True)
+
+    def deck(self, brief: Brief) -> tuple[Plan, ...]:
+        """Each race in its simplest form under a few shuffled schedules."""
+        scene, _ = set_the_scene(PlainPen(), brief)
+        races = dict.fromkeys(reversed(weighted(scene, self._known(scene))))
+        shuffled: tuple[Strategy, ...] = ("permute", "pct")
+        schedules = [s for s in shuffled if s in brief.scenario.schedules]
+        return tuple(
+            self._card(brief, race, Schedule(strategy=strategy, seed=seed))
+            for seed in range(_DECK_SEEDS)
+            for strategy in schedules
+            for race in races
+        )
+
+    def _card(self, brief: Brief, race: Flow, schedule: Schedule) -> Plan:
+        pen = PlainPen()
+        scene, contract = set_the_scene(pen, brief)
+        return replace(assemble(pen, brief, self.name, race.write(scene), contract), schedule=schedule)
+
+    def _known(self, scene: Scene) -> tuple[Flow, ...]:
+        brief = scene.material.brief
         wanted = brief.options.get("races") or tuple(r.name for r in RACES)
-        known = [r for r in RACES if r.name in wanted and r.fits(scene)]
+        known = tuple(r for r in RACES if r.name in wanted and r.fits(scene))
         if not known:
             raise nothing_to_do(self.name, brief)
-        drafts = pen.pick(weighted(scene, known)).write(scene)
-        return assemble(pen, brief, self.name, drafts, contract, racy=True)
+        return known
 
 
 def submits(scene: Scene) -> list[Draft]:
@@ -87,7 +112,7 @@ def revise_and_execute(scene: Scene) -> list[Draft]:
     approvals = scene.approvals(change, author)
     revise = about(scene, "revise_change", change, [change])
     revise.actor = author.name
-    pair = [scene.execute(change, author), revise]
+    pair = [revise, scene.execute(change, author)]
     return [change, *approvals, *_together(scene, pair[:: scene.pen.pick((1, -1))])]
 
 

@@ -77,7 +77,7 @@ class Setting:
     seed: int
     variant: str = ""
     invariants: Mapping[str, Invariant] | None = None
-    _worlds: dict[tuple[tuple[str, float], ...], World] = field(default_factory=dict)
+    _worlds: dict[tuple[tuple[str, float], ...], World] = field(default_factory=dict, init=False)
 
     def world(self, target: Target, caps: Mapping[str, float]) -> World:
         """The world for these caps; scenarios share it, because starting a target is dear."""

@@ -11,6 +11,7 @@ import click
 from harness.commands._options import (
     DEFAULT_SCENARIOS,
     DEFAULT_TARGET,
+    Ids,
     find_scenarios,
     find_target,
     out_option,
@@ -30,28 +31,29 @@ PLANS_A_DEFECT = 400
 @click.command("smoke")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
 @click.option("--plans", type=click.IntRange(min=1), default=None, help="Plans of the clean run.")
+@click.option("--defects", type=Ids(), default=(), help="Wake the alarms with these instead of the marked ones.")
 @out_option()
-def smoke(seed: int, plans: int | None, out: Path) -> int:
+def smoke(*, seed: int, plans: int | None, defects: tuple[str, ...], out: Path) -> int:
     """First wake the alarms, then run the shipped scenarios.
 
-    A few planted defects (those marked smoke in the target's list) must be
-    caught, shrunk, and replayed by another process; then the correct pipeline
-    must be clean. Under a minute.
+    A few planted defects (those marked `smoke: true` in the target's list,
+    else one an area) must be caught, shrunk, and replayed by another process;
+    then the correct pipeline must be clean.
     """
     target, scenarios = find_target(None), find_scenarios(())
-    proof = _wake(target, scenarios, seed)
+    proof = _wake(target, scenarios, seed, defects)
     awake = _tell(proof)
     code = _clean_run(target, scenarios, seed, plans, out)
     return code if awake else max(code, int(Exit.NOT_TESTED))
 
 
-def _wake(target: Target, scenarios: tuple[Scenario, ...], seed: int) -> ProofResult:
+def _wake(target: Target, scenarios: tuple[Scenario, ...], seed: int, ids: tuple[str, ...]) -> ProofResult:
     from harness.campaign.prove import Scope, prove
     from harness.commands._progress import view
-    from harness.commands._proving import process_replayer, waking_defects
+    from harness.commands._proving import planted_defects, process_replayer, waking_defects
     from harness.worlds.asgi import AsgiWorld
 
-    defects = waking_defects(target)
+    defects = planted_defects(target, ids) if ids else waking_defects(target)
     scope = Scope(seeds=(seed,), plans=PLANS_A_DEFECT)
     with view() as listener, process_replayer(shipped(DEFAULT_TARGET), scenarios) as replayer:
         return prove(AsgiWorld, target, scenarios, defects, scope=scope, replayer=replayer, listen=listener)

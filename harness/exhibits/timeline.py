@@ -23,8 +23,6 @@ from harness.facts import (
 )
 from harness.model import Event, History, Violation
 
-NS_PER_MS = 1_000_000
-
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
@@ -56,10 +54,6 @@ class Timeline:
     #: event number → virtual nanoseconds, for all events that a mark or the proof touches, ascending
     times: tuple[tuple[int, int], ...]
     proof: tuple[int, ...]
-
-    def at(self, number: int) -> int:
-        """The time of an event that is on the picture."""
-        return dict(self.times)[number]
 
 
 def timeline(history: History, violation: Violation | None = None) -> Timeline:

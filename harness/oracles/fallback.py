@@ -80,7 +80,7 @@ def _resolution(case: Case, job: str, mine: list[Strike], others: list[Strike]) 
     kinds = ", ".join(sorted({s.fact.fault for s in mine}))
     if not seen:
         return _unresolved(case, job, mine, kinds)
-    last = seen[-1]
+    last = next((s for s in reversed(seen) if s.what.reason is not None), seen[-1])
     if last.what.state == "succeeded":
         return Held()
     reasons = case.contract.get("fallback.reasons")

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from harness.case import Case, NorthCall, Run, Sighting, before
-from harness.facts import TERMINAL_STATES, JobSeen, ListSeen, ResultSeen, ServiceCalled
+from harness.clock import NS_PER_S
+from harness.facts import TERMINAL_STATES, CancelReceived, JobSeen, ListSeen, ResultSeen, ServiceCalled
 from harness.judging import DEFAULT_LIFECYCLE, Check, Held, Unclear, invariant
 from harness.model import Violation
 from harness.oracles._keys import KeyUse, differs, key_uses, same_work, unsettled_retry
 from harness.oracles._work import MAKERS, Bounds, asked, deleted_reads, job_tenant, terminal_sightings
+
+#: a pipeline that confirmed a stop, and was not disturbed, has asked the backend for it within this time
+ASKING_NS = NS_PER_S
 
 
 def _broken(clause: str, expected: str, observed: str, *evidence: tuple[int, ...]) -> Violation:
@@ -107,6 +111,8 @@ def _unaffected(use: KeyUse, other: KeyUse) -> Iterator[Check]:
     jobs = {_job(c): c for c in use.happened if _job(c)}
     for call in other.calls:
         if (job := _job(call)) in jobs:
+            if call.n < jobs[job].n:
+                continue  # told from the other side
             yield _broken(
                 "a key is shared between those who must not share it",
                 "a key is unique within its own scope only",
@@ -277,6 +283,15 @@ def cancel_means_cancel(case: Case) -> Iterator[Check]:
             yield from _deleted(case, job, deletions[0], slack_ns)
 
 
+def _never_asked(case: Case, run: Run, stop: NorthCall) -> bool:
+    """A run went on to its end after a confirmed stop of which nothing ever told the backend."""
+    if any(isinstance(e.fact, CancelReceived) and e.fact.run == run.id for e in case.cancels):
+        return False
+    undisturbed = not case.crashes and not any(s.fact.service == "backend" for s in case.strikes)
+    completed = run.started_n is not None and run.ended is not None and run.ended.state == "completed"
+    return undisturbed and completed and _after(run.ended_ns, run.ended_n, stop, ASKING_NS)
+
+
 def _after(ns: int | None, n: int | None, stop: NorthCall, slack_ns: int) -> bool:
     """Whether an event came after a stop was confirmed, and by more than the stated time."""
     if ns is None or n is None or stop.to_n is None or stop.to_ns is None:
@@ -311,7 +326,7 @@ def _unattributed(case: Case) -> bool:
 
 def _finished(case: Case, job: str, run: Run, stop: Sighting[JobSeen], slack_ns: int) -> Check:
     """The backend executed it to the end, though the job is shown as cancelled."""
-    if _after(run.ended_ns, run.ended_n, stop.call, slack_ns):
+    if _after(run.ended_ns, run.ended_n, stop.call, slack_ns) or _never_asked(case, run, stop.call):
         return _went_on("a cancelled job kept running", run, stop.evidence)
     asked_n = min((c.n for c in case.calls("cancel_job") if c.param("job") == job), default=0)
     if any(s.fact.service == "backend" and (s.to_n is None or s.to_n > asked_n) for s in case.strikes):
@@ -340,19 +355,15 @@ def _went_on(clause: str, run: Run, stop: tuple[int, ...]) -> Violation:
 
 
 def _deleted(case: Case, job: str, stop: NorthCall, slack_ns: int) -> Iterator[Check]:
-    asked_to_stop = {e.fact.run for e in case.cancels}  # type: ignore[attr-defined]
     for run in case.runs_of(job):
         if run.ended_n is not None and run.ended_n < stop.n:
             continue
         if _after(run.started_ns, run.started_n, stop, slack_ns):
             yield _went_on("a deleted job started", run, stop.evidence)
-        elif _after(run.ended_ns, run.ended_n, stop, slack_ns) and run.id not in asked_to_stop:
-            struck = any(s.fact.service == "backend" for s in case.strikes)
-            left = run.started_n is not None and run.ended is not None and run.ended.state == "completed"
-            if struck or case.crashes:
-                yield Unclear("a fault may have kept the pipeline from stopping it")
-            elif left:
-                yield _went_on("a deleted job kept running", run, stop.evidence)
+        elif _never_asked(case, run, stop):
+            yield _went_on("a deleted job kept running", run, stop.evidence)
+        elif run.ended is not None and run.ended.state == "completed":
+            yield Unclear("the backend may have finished before it could be stopped")
         else:
             yield Held()
 
@@ -370,8 +381,7 @@ def _deleted(case: Case, job: str, stop: NorthCall, slack_ns: int) -> Iterator[C
 )
 def work_progresses(case: Case) -> Iterator[Check]:
     """Accepted jobs, lists and retries, once disturbances are over."""
-    volatile = case.contract.get("jobs.durable") is False and bool(case.crashes)
-    if volatile or any(to_ns is None for _, to_ns in case.crashes):
+    if any(to_ns is None for _, to_ns in case.crashes):
         return
     for job in case.job_ids:
         yield from _terminal(case, job)

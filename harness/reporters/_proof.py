@@ -13,7 +13,12 @@ from harness.results import DefectResult, Exit, ProofResult
 
 
 def exit_code(proof: ProofResult) -> Exit:
-    """0 if every defect is found on every seed and replayed, and the correct build raises no alarm."""
+    """0 if every defect is found on every seed and replayed, and the correct build raises no alarm.
+
+    A correct build that was asked for and played nothing proves nothing: 2.
+    """
+    if proof.correct_seeds and not proof.correct_plans:
+        return Exit.NOT_TESTED
     proved = all(d.found and all(d.replayed) and d.replayed for d in proof.defects)
     return Exit.CLEAN if proved and not proof.alarms else Exit.FINDINGS
 

@@ -164,17 +164,15 @@ def _ticks(line: Timeline, axis: _Axis, bottom: float) -> Iterator[str]:
 
 
 def _flags(line: Timeline, axis: _Axis, bottom: float, prefix: str) -> Iterator[str]:
-    """A flag for each event that proves the violation, with its number; close ones share a label."""
+    """A flag for each event that proves the violation, with its number where there is room."""
     shown = [n for n in line.proof if n in axis.xs]
-    waiting = ""
     for n, following in zip_longest(shown, shown[1:]):
-        x, waiting = axis.xs[n], f"{waiting} #{n}".strip()
+        x, label = axis.xs[n], f"#{n}"
         yield f'<g class="flag" id="{prefix}e{n}"><title>event {n} proves it</title>'
         yield _down(x, TOP_PX - 6, bottom, PROOF)
         yield f'<path d="M{x - 4:.1f} {TOP_PX - 12}h8l-4 7z" fill="{PROOF.colour}" class="proof"/>'
-        if following is None or axis.xs[following] - x > len(waiting) * CHAR_PX + 14:
-            yield _text(x + 6, TOP_PX - 5, waiting, PROOF)
-            waiting = ""
+        if following is None or axis.xs[following] - x > len(label) * CHAR_PX + 14:
+            yield _text(x + 6, TOP_PX - 5, label, PROOF)
         yield "</g>"
 
 

@@ -1,7 +1,7 @@
 """The known ways in which this service can be built wrong, for those who test their testers.
 
-A build reads the switches once, at start, from the setting ``DEFECTS``; no response ever shows them. Each switch acts at
-one place, next to the correct code. ``defects.yaml`` describes them.
+A build reads the switches once, at start, from the setting ``DEFECTS``; no response ever shows them. Each switch acts
+at one place, next to the correct code. ``defects.yaml`` describes them.
 """
 
 from __future__ import annotations

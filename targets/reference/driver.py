@@ -1,8 +1,8 @@
 """Drives one job from its acceptance to its end, however often the process dies on the way.
 
-The job's status says what to do next. Before each call to the backend the intent is in the store; after it, the outcome.
-So a driver that finds an attempt ``submitting`` which it has not just begun itself knows that a submit may or may not have
-happened, and looks for the run before anything else.
+The job's status says what to do next. Before each call to the backend the intent is in the store; after it, the
+outcome. So a driver that finds an attempt ``submitting`` which it has not just begun itself knows that a submit may or
+may not have happened, and looks for the run before anything else.
 """
 
 from __future__ import annotations

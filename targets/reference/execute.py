@@ -1,4 +1,4 @@
-"""Executing an approved change: compare-and-set on the revision that was approved, and its effect, in one transaction."""
+"""Executing an approved change: compare-and-set on the approved revision, and its effect, in one transaction."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ class Execution:
         actor: Actor,
         read: Change,
         guard: Verdict,
-        expected: Expectation,
+        *,
+        target: str | None,
         traceparent: str | None,
     ) -> Change:
         """Execute the revision that was read, under the guard in force; all of it or nothing."""
@@ -82,8 +83,8 @@ class Execution:
         base = self._changes.base_version(connection, change.tenant, change.proposal)
         if base != change.base_version:
             raise Conflict("what the change builds on has moved", code="base_moved")
-        if "APR-02" in self._defects and expected.target is not None:
-            change = _redirected(change, expected.target)
+        if "APR-02" in self._defects and target is not None:
+            change = _redirected(change, target)
         job = self._effect(connection, actor, change, traceparent)
         self._changes.seal(connection, change, job)
         return replace(change, state="executed", job=job)

@@ -1,7 +1,7 @@
 """Jobs: what was accepted, and the only ways in which its status may move.
 
-queued → authorized → running → (primary_failed → falling_back →) succeeded | failed | cancelled | expired; from any live
-state to cancelling → cancelled | succeeded, or failed where the backend never confirmed. Each move adds one to
+queued → authorized → running → (primary_failed → falling_back →) succeeded | failed | cancelled | expired; from any
+live state to cancelling → cancelled | succeeded, or failed where the backend never confirmed. Each move adds one to
 status_version, and is an update that names the states it may leave, so of two rivals one finds nothing to update.
 """
 

@@ -1,7 +1,7 @@
 """The model: a small variational classifier, once as a circuit for a quantum backend and once computed exactly.
 
-Features are angles. Qubit i is encoded by RY(x_i); a ladder of CNOTs from the far end to qubit 0 entangles them; RY with
-trained weights follows. The prediction is the probability that qubit 0 reads one, (1 - <Z0>) / 2, in [0, 1].
+Features are angles. Qubit i is encoded by RY(x_i); a ladder of CNOTs from the far end to qubit 0 entangles them; RY
+with trained weights follows. The prediction is the probability that qubit 0 reads one, (1 - <Z0>) / 2, in [0, 1].
 Qubit 0 is the least significant bit of a decimal key.
 """
 

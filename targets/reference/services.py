@@ -77,7 +77,15 @@ def build(settings: Settings, store: Store, http: httpx.AsyncClient) -> Services
         changes=changes,
         execution=Execution(settings, approvals, changes, quotas, jobs),
         worker=worker,
-        desk=Desk(settings, store, policy, quotas, keys, jobs, worker),
+        desk=Desk(
+            settings=settings,
+            store=store,
+            policy=policy,
+            quotas=quotas,
+            keys=keys,
+            jobs=jobs,
+            worker=worker,
+        ),
     )
 
 

@@ -1,8 +1,8 @@
 """The database and its transactions.
 
 A transaction is one plain function over a connection, run in a worker thread. It never spans an await, so nothing else
-of this service can come between its first read and its last write; races *between* transactions are closed by conditional
-updates and unique constraints inside them.
+of this service can come between its first read and its last write; races *between* transactions are closed by
+conditional updates and unique constraints inside them.
 """
 
 from __future__ import annotations

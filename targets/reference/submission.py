@@ -16,10 +16,10 @@ from targets.reference.policy import Action, PolicyService
 from targets.reference.proposals import run_question
 from targets.reference.quota import Quotas
 from targets.reference.runs import Manifest
-from targets.reference.schemas import JobView
 from targets.reference.settings import Settings
 from targets.reference.store import Store
 from targets.reference.tenants import Tenant
+from targets.reference.views import JobView
 from targets.reference.worker import Worker
 
 ACCEPTED, REPLAYED = 202, 200
@@ -45,12 +45,13 @@ class Desk:
 
     def __init__(
         self,
+        *,
         settings: Settings,
         store: Store,
         policy: PolicyService,
         quotas: Quotas,
         keys: Keys,
-        jobs_: Jobs,
+        jobs: Jobs,
         worker: Worker,
     ) -> None:
         self._settings = settings
@@ -59,7 +60,7 @@ class Desk:
         self._policy = policy
         self._quotas = quotas
         self._keys = keys
-        self._jobs = jobs_
+        self._jobs = jobs
         self._worker = worker
         self.unwritten: dict[str, Job] = {}
 

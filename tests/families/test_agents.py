@@ -118,9 +118,9 @@ def test_plans_are_cheap_to_draw(agent: Agent) -> None:
 
 
 def test_plans_differ(agent: Agent) -> None:
-    """Half of what is drawn is new."""
+    """A third of what is drawn is new; the rest costs a draw, not a play."""
     plans = drawn(agent, brief())
-    assert len({repr(p) for p in plans}) > len(plans) / 2
+    assert len({repr(p) for p in plans}) > len(plans) / 3
 
 
 def test_contract_choices_are_drawn(agent: Agent) -> None:

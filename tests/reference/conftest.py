@@ -32,7 +32,7 @@ HURRY = {
     "BACKOFF_MAX_S": "0.005",
     "BACKEND_TIMEOUT_S": "0.1",
     "POLICY_TIMEOUT_S": "0.1",
-    "FALLBACK_AFTER_S": "1",
+    "FALLBACK_AFTER_S": "20",
     "CANCEL_S": "0.3",
     "SWEEP_S": "0.2",
 }
@@ -97,9 +97,7 @@ class Api:
         assert response.status_code == 201, response.text
         return str(response.json()["id"])
 
-    async def decide(
-        self, change: str, as_: str, verdict: str = "approve", stage: str | None = None
-    ) -> httpx.Response:
+    async def decide(self, change: str, as_: str, verdict: str = "approve", stage: str | None = None) -> httpx.Response:
         """Decide on a change."""
         body = {"verdict": verdict, "stage": stage}
         return await self.call("POST", f"/changes/{change}/decisions", body, as_=as_)

@@ -62,6 +62,7 @@ class World:
     fault: Fault | None = None
     #: zero-delay awaits before each answer
     turns: int = 1
+    accepted: asyncio.Event = field(default_factory=asyncio.Event)
     runs: dict[str, Run] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     questions: list[dict[str, Any]] = field(default_factory=list)
@@ -101,7 +102,13 @@ class World:
         """Take a submitted run."""
         run = Run(str(uuid.uuid4()), json.loads(request.content))
         self.runs[run.id] = run
+        self.accepted.set()
         return run
+
+    async def running(self) -> None:
+        """Until there is a run, and the pipeline has had the time to learn that."""
+        await self.accepted.wait()
+        await asyncio.sleep(0.03)
 
     def _policy(self, request: httpx.Request) -> httpx.Response:
         question = json.loads(request.content)["input"]
@@ -113,26 +120,28 @@ class World:
         return httpx.Response(200, json={"result": result})
 
     def _backend(self, request: httpx.Request) -> httpx.Response:
-        path = request.url.path.removeprefix("/v0.4")
-        parts = path.strip("/").split("/")
-        if parts[0] == "backends":
+        kind, *rest = request.url.path.removeprefix("/v0.4/").split("/")
+        if kind == "backends":
             status = "available" if self.online else "unavailable"
-            return httpx.Response(200, json={"backend": parts[1], "status": status})
+            return httpx.Response(200, json={"backend": rest[0], "status": status})
         if request.method == "POST":
             return httpx.Response(201, json={"id": self.accept(request).id, "status": "submitted"})
-        if len(parts) == 1:
+        if not rest:
             listed = [{"id": r.id, "metadata": r.body["metadata"]} for r in self.runs.values()]
             return httpx.Response(200, json={"jobs": listed, "next": None})
-        run = self.runs.get(parts[1])
-        if run is None:
+        if (run := self.runs.get(rest[0])) is None:
             return httpx.Response(404, json={"message": "no such job"})
-        if request.method == "PUT":
+        return self._about(run, request.method, detailed=len(rest) > 1)
+
+    def _about(self, run: Run, method: str, *, detailed: bool) -> httpx.Response:
+        if method == "PUT":
             return self._cancel(run)
-        if len(parts) > 2:
+        if detailed:
             return httpx.Response(200, json=self._result(run))
         if run.status == "submitted" and not self.held:
             run.status = "completed"
-        return httpx.Response(200, json={"id": run.id, "status": run.status, "child_job_ids": self._children(run)})
+        view = {"id": run.id, "status": run.status, "child_job_ids": self._children(run)}
+        return httpx.Response(200, json=view)
 
     def _cancel(self, run: Run) -> httpx.Response:
         if run.status == "completed":

@@ -111,9 +111,7 @@ async def test_execute_and_revise_race_to_one_winner(start: Start, world: World)
         change = await api.propose()
         await api.approve(change)
         patch = {"run": {"shots": 90_000}}
-        executed, revised = await asyncio.gather(
-            api.execute(change), api.call("PATCH", f"/changes/{change}", patch)
-        )
+        executed, revised = await asyncio.gather(api.execute(change), api.call("PATCH", f"/changes/{change}", patch))
         assert sorted((executed.status_code, revised.status_code)) in ([200, 409], [202, 409])
         if executed.status_code == 202:
             await api.until(executed.json()["job"])

@@ -65,8 +65,8 @@ async def test_the_chain_can_be_recomputed(start: Start) -> None:
 async def test_auditors_see_their_tenant_only(start: Start) -> None:
     """And others see nothing."""
     async with start() as api:
-        await api.accepted()
-        await api.submit(as_="zed")
+        await api.until(await api.accepted())
+        await api.until(await api.accepted(as_="zed"), as_="zed")
         for auditor, tenant in (("ann", "acme"), ("zed", "zeta")):
             items = (await api.get("/audit", as_=auditor))["items"]
             assert {e["tenant"] for e in items} == {tenant}

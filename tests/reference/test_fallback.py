@@ -130,9 +130,7 @@ async def test_the_jobs_own_fault_is_no_reason_for_it(start: Start, world: World
 
 
 @pytest.mark.parametrize("after", [httpx.Response(504), httpx.Response(201, text='{"id'), None])
-async def test_a_lost_answer_never_makes_a_second_run(
-    start: Start, world: World, after: httpx.Response | None
-) -> None:
+async def test_a_lost_answer_never_makes_a_second_run(start: Start, world: World, after: httpx.Response | None) -> None:
     """Accepted, and the answer is lost: the run is found by its metadata, not submitted again."""
 
     async def swallow(request: httpx.Request) -> httpx.Response:

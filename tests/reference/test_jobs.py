@@ -72,8 +72,7 @@ async def test_completion_beats_cancel(start: Start, world: World) -> None:
     async with start(POLL_S="0.2") as api:
         job = await api.accepted()
         await api.until(job, "running")
-        while not world.runs:
-            await asyncio.sleep(0.003)
+        await world.running()
         for run in world.runs.values():
             run.status = "completed"
         assert (await api.call("POST", f"/jobs/{job}:cancel")).status_code == 202
@@ -91,9 +90,7 @@ async def test_a_deadline_ends_cancelling(start: Start, world: World) -> None:
 
     async with start(BACKEND_TIMEOUT_S="0.02", CANCEL_S="0.1") as api:
         job = await api.accepted()
-        while not world.runs:
-            await asyncio.sleep(0.003)
-        await asyncio.sleep(0.02)
+        await world.running()
 
         async def mute(request: httpx.Request) -> httpx.Response | None:
             return await hang(request) if request.url.host == "backend.test" else None

@@ -12,7 +12,7 @@ from targets.reference.api.refusals import refused
 from targets.reference.api.requests import Caller, Limit, Living
 from targets.reference.errors import Forbidden
 from targets.reference.identity import AUDITOR, OPERATOR
-from targets.reference.schemas import AuditList, AuditView, CheckpointList, CheckpointView
+from targets.reference.views import AuditList, AuditView, CheckpointList, CheckpointView
 
 router = APIRouter(tags=["audit"])
 After = Annotated[int, Query(ge=0, le=2**62, description="Only entries with a greater seq")]

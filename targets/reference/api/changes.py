@@ -16,16 +16,9 @@ from targets.reference.changes import Change
 from targets.reference.errors import Conflict, Forbidden, FourEyes, Gone, NotFound
 from targets.reference.execute import Expectation
 from targets.reference.policy import Stage
-from targets.reference.schemas import (
-    ChangeIn,
-    ChangeList,
-    ChangePatch,
-    ChangeView,
-    DecisionIn,
-    DecisionView,
-    ExecuteIn,
-)
+from targets.reference.schemas import ChangeIn, ChangePatch, DecisionIn, ExecuteIn
 from targets.reference.services import Services
+from targets.reference.views import ChangeList, ChangeView, DecisionView
 
 router = APIRouter(tags=["changes"])
 ChangeId = Annotated[str, Path(min_length=1, max_length=64)]
@@ -158,7 +151,9 @@ async def execute_change(
     guard = await proposing.ask(services, actor, change.tenant, change.proposal, "execute")
 
     def execute(connection: Connection, services: Services) -> Done[ChangeView]:
-        executed = services.execution.perform(connection, actor, change, guard, expected, traceparent)
+        executed = services.execution.perform(
+            connection, actor, change, guard, target=expected.target, traceparent=traceparent
+        )
         shown = proposing.view(connection, services, executed)
         return Done(shown, object=change_id, tenant=change.tenant)
 

@@ -26,20 +26,11 @@ from targets.reference.errors import (
 from targets.reference.idempotency import Claim
 from targets.reference.identity import Actor
 from targets.reference.jobs import Job, load
-from targets.reference.schemas import (
-    AttemptList,
-    AttemptView,
-    BatchJobIn,
-    CloneJobIn,
-    JobList,
-    JobView,
-    ResultView,
-    SingleJobIn,
-    Status,
-)
+from targets.reference.schemas import BatchJobIn, CloneJobIn, SingleJobIn
 from targets.reference.services import Services
 from targets.reference.submission import Submission
 from targets.reference.timestamps import now_ms
+from targets.reference.views import AttemptList, AttemptView, JobList, JobView, ResultView, Status
 
 router = APIRouter(tags=["jobs"])
 JobId = Annotated[str, Path(min_length=1, max_length=64)]

@@ -14,9 +14,10 @@ from targets.reference.api.refusals import GUARDED, READ
 from targets.reference.api.requests import Caller, IfMatch, Living, etag
 from targets.reference.errors import NotFound, StaleVersion
 from targets.reference.proposals import PolicyChange
-from targets.reference.schemas import ChangeView, PolicyIn, PolicyView
+from targets.reference.schemas import PolicyIn
 from targets.reference.tables import policies
 from targets.reference.timestamps import rfc3339
+from targets.reference.views import ChangeView, PolicyView
 
 router = APIRouter(tags=["policies"])
 PolicyName = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]

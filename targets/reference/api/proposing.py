@@ -11,8 +11,8 @@ from targets.reference.errors import Forbidden
 from targets.reference.identity import ADMIN, OPERATOR, Actor
 from targets.reference.policy import Action, Verdict
 from targets.reference.proposals import HeavyRun, Proposal
-from targets.reference.schemas import ChangeView
 from targets.reference.services import Services
+from targets.reference.views import ChangeView
 
 ACTIONS: dict[str, Action] = {
     "heavy_run": "propose",

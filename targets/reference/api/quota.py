@@ -16,16 +16,10 @@ from targets.reference.api.tenants import TenantId, visible
 from targets.reference.errors import Conflict, StaleVersion
 from targets.reference.identity import ADMIN, OPERATOR
 from targets.reference.proposals import QuotaRaise
-from targets.reference.schemas import (
-    ChangeView,
-    LevelView,
-    QuotaLimit,
-    QuotaView,
-    UsageList,
-    UsageView,
-)
+from targets.reference.schemas import QuotaLimit
 from targets.reference.services import Services
 from targets.reference.timestamps import rfc3339
+from targets.reference.views import ChangeView, LevelView, QuotaView, UsageList, UsageView
 
 router = APIRouter(tags=["quota"])
 

@@ -25,8 +25,8 @@ from targets.reference.errors import (
     StaleVersion,
     Unauthenticated,
 )
-from targets.reference.schemas import ErrorBody
 from targets.reference.services import Services
+from targets.reference.views import ErrorBody
 
 Responses = dict[int | str, dict[str, Any]]
 WORDS = {404: "not_found", 405: "method_not_allowed"}

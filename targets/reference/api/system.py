@@ -11,9 +11,9 @@ from targets.reference.audit import CHECKPOINT_EVERY
 from targets.reference.backend import BackendFault
 from targets.reference.driver import RECONCILE_MAX_S
 from targets.reference.runs import CLASSICAL
-from targets.reference.schemas import BackendList, BackendView, LimitsView
 from targets.reference.services import Services
 from targets.reference.settings import REGIONS
+from targets.reference.views import BackendList, BackendView, LimitsView
 
 router = APIRouter(tags=["system"])
 #: what may be under way outside when everything has ended here

@@ -13,9 +13,10 @@ from targets.reference.api.refusals import READ, WRITE
 from targets.reference.api.requests import Caller, IfMatch, Living, etag
 from targets.reference.errors import NotFound
 from targets.reference.identity import ADMIN, OPERATOR, Actor
-from targets.reference.schemas import PrivacyIn, RolesIn, RolesView, TenantIn, TenantView
+from targets.reference.schemas import PrivacyIn, RolesIn, TenantIn
 from targets.reference.services import Services
 from targets.reference.tenants import Tenant
+from targets.reference.views import RolesView, TenantView
 
 router = APIRouter(tags=["tenants"])
 TenantId = Annotated[str, Path(min_length=1, max_length=64)]

@@ -6,12 +6,23 @@ from dataclasses import replace
 
 import pytest
 
+from harness.agents._abuses import (
+    ABUSES,
+    foreign_key,
+    heavy_product,
+    late,
+    one_for_two,
+    rejected,
+    revoked,
+    self_approval,
+    unapproved,
+)
 from harness.agents._brief import Brief
 from harness.agents._deviations import _KINDS, change_value, deviate, move, omit, repeat
 from harness.agents._draft import Draft, finish, playable, wait
 from harness.agents._draw import PlainPen
 from harness.agents._faults import draw_fault, sites
-from harness.agents._flows import FLOWS, Scene, flows, heavy_run, lower_limit, run_job, unapproved
+from harness.agents._flows import FLOWS, Scene, fitting, heavy_run, run_job, weighted
 from harness.agents._material import Material, Stage, draw_schedule
 from harness.inputs.scenario import FaultChoice
 from harness.inputs.target import ContractSource
@@ -88,23 +99,54 @@ def test_an_unknown_contract_still_gives_plans() -> None:
 
 def test_flows_need_their_roles() -> None:
     """Only what target and scenario allow, only what the options name."""
-    every = [f.name for f in flows(scene())]
-    assert every == ["run_job", "heavy_run", "cancel", "retry", "fill_quota", "unapproved", "rejected"]
-    assert [f.name for f in flows(scene(roles=("submit_job", "cancel_job")))] == [
-        "run_job",
-        "cancel",
-        "retry",
-        "fill_quota",
+    assert [f.name for f in fitting(scene(), FLOWS)] == ["run_job", "heavy_run", "cancel", "retry", "fill_quota"]
+    jobs = scene(roles=("submit_job", "cancel_job"))
+    assert [f.name for f in fitting(jobs, FLOWS)] == ["run_job", "cancel", "retry", "fill_quota"]
+    assert [f.name for f in fitting(jobs, ABUSES)] == [
         "unapproved",
+        "heavy_product",
+        "key_with_other_body",
+        "foreign_key",
+        "many_keys",
     ]
-    assert len({f.name for f in FLOWS}) == len(FLOWS)
-    assert lower_limit not in [f.write for f in flows(scene())]
+    every = [f.name for f in (*FLOWS, *ABUSES)]
+    assert len(set(every)) == len(every)
+
+
+def test_what_a_scenario_is_about_is_drawn_more_often() -> None:
+    """Its needs say it; without needs all flows are alike."""
+    about = scene(needs=("create_change", "decide", "execute_change", "get_job"))
+    drawn = [f.name for f in weighted(about, fitting(about, FLOWS))]
+    assert (drawn.count("heavy_run"), drawn.count("run_job")) == (3, 1)
+    assert weighted(scene(), FLOWS) == FLOWS
+
+
+def test_abuses_do_what_they_say() -> None:
+    """Each in its simplest form."""
+    own = self_approval(scene())
+    assert own[1].actor == own[0].actor == "al"
+    twice = one_for_two(scene())
+    assert [(d.actor, d.credential) for d in twice[1:3]] == [("bo", 0), ("bo", 1)]
+    no = next(d for d in rejected(scene()) if d.params.get("verdict") == "reject")
+    assert no.actor == "di", "somebody whose approval is not needed"
+    mine, theirs = foreign_key(scene())
+    assert (mine.actor, theirs.actor, mine.params) == ("al", "ed", theirs.params)
+
+
+def test_abuses_about_time_and_abilities_need_them() -> None:
+    """An expired approval waits for its age; a revoked one takes the person's abilities."""
+    brief = Brief(target=fake_target(), scenario=fake_scenario())
+    aged = Scene(PlainPen(), Material(brief, {**CONTRACT, "approvals.ttl_s": 60}), "acme")
+    assert late(aged)[-2].params == {"ms": 61_000}
+    assert "late" in [f.name for f in fitting(aged, ABUSES)]
+    assert "late" not in [f.name for f in fitting(scene(), ABUSES)]
+    assert not [f for f in fitting(scene(), ABUSES) if f.write is revoked]
 
 
 def test_an_unapproved_run_is_heavy() -> None:
     """Openly first, in the product of its numbers next."""
     assert unapproved(scene())[0].params == {"shots": HEAVY + 1}
-    assert unapproved(scene(1))[0].params == {"shots": HEAVY // 2 + 1, "circuits": 2}
+    assert heavy_product(scene())[0].params == {"shots": HEAVY // 2 + 1, "circuits": 2}
 
 
 @pytest.mark.parametrize("kind", range(len(_KINDS)))

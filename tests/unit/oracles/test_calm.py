@@ -39,6 +39,13 @@ def test_unusual_but_right_targets_raise_no_alarm(tale: Tale) -> None:
     assert [v for v in _verdicts(tale()).values() if v.status is Status.VIOLATED] == []
 
 
+@pytest.mark.parametrize("durable", [False, None])
+def test_what_a_crash_made_it_forget_is_no_alarm(durable: bool | None) -> None:
+    """A target that keeps everything in memory, and says so or says nothing, may lose jobs and use ids again."""
+    story = Story({"jobs.durable": durable}).submit("j1").crash().refused("get_job", "ann", "not_found", job="j1")
+    assert {v.status for v in _verdicts(story).values()} == {Status.INCONCLUSIVE}
+
+
 def test_every_rule_has_a_held_story() -> None:
     """A rule that nothing can hold is no rule."""
     assert set(HELD) == set(known_invariants())

@@ -113,6 +113,8 @@ def test_a_proof_needs_all_of_it() -> None:
     assert _proof.exit_code(good) == 0
     assert _proof.exit_code(proof()) == 1
     assert _proof.exit_code(proof(defects=good.defects, alarms=1)) == 1
+    assert _proof.exit_code(proof(defects=good.defects, correct_plans=0)) == 2
+    assert _proof.exit_code(proof(defects=good.defects, correct_seeds=0, correct_plans=0)) == 0
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ import asyncio
 import heapq
 import random
 import weakref
+from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -32,6 +33,10 @@ FOREIGN_LIMIT_S = 10.0
 _FARTHEST_CHANGE_POINT = 500
 
 
+#: an asyncio.Handle, whose context and callback its stubs leave out
+Handle = Any
+
+
 class Life:
     """One life of the target's process: from start to crash or shutdown. Its tasks carry it in their context."""
 
@@ -39,7 +44,7 @@ class Life:
         self.ordinal = ordinal
         self.dead = False
         #: what its tasks would have done next when it died
-        self.withheld: list[asyncio.Handle] = []
+        self.withheld: list[Handle] = []
         self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         #: called at each step of one of its tasks; None when no process fault is planned
         self.on_step: Callable[[], None] | None = None
@@ -50,6 +55,13 @@ LIFE: ContextVar[Life | None] = ContextVar("qharness_life", default=None)
 
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop under a virtual clock and a schedule. ``time()`` is in virtual seconds."""
+
+    # BaseEventLoop's own, the same from Python 3.11 to 3.14, which its stubs leave out
+    _ready: deque[Handle]
+    _scheduled: list[Any]
+    _timer_cancelled_count: int
+    _selector: Any
+    _process_events: Callable[[Any], None]
 
     def __init__(self, schedule: Schedule, start_s: float = 0.0) -> None:
         super().__init__()
@@ -90,7 +102,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._ready.extend(life.withheld)
         life.withheld.clear()
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         """A real thread works: the clock is held until it is done."""
         name = f"thread:{getattr(func, '__qualname__', repr(func))}"
         self.foreign.append(name)
@@ -114,7 +126,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         for handle in self._pick(self._ready):
             self._step(handle)
 
-    def _step(self, handle: asyncio.Handle) -> None:
+    def _step(self, handle: Handle) -> None:
         if handle._cancelled:
             return
         life = handle._context.get(LIFE)
@@ -166,12 +178,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return bool(events)
 
 
-def _task_of(handle: asyncio.Handle) -> asyncio.Task[Any] | None:
+def _task_of(handle: Handle) -> asyncio.Task[Any] | None:
     owner = getattr(handle._callback, "__self__", None)
     return owner if isinstance(owner, asyncio.Task) else None
 
 
-Picker = Callable[[Any], list[asyncio.Handle]]
+Picker = Callable[[Any], list[Handle]]
 
 
 def _picker(schedule: Schedule) -> Picker:
@@ -183,13 +195,13 @@ def _picker(schedule: Schedule) -> Picker:
     return _in_order
 
 
-def _in_order(ready: Any) -> list[asyncio.Handle]:
+def _in_order(ready: Any) -> list[Handle]:
     batch = list(ready)
     ready.clear()
     return batch
 
 
-def _permuted(ready: Any, rng: random.Random) -> list[asyncio.Handle]:
+def _permuted(ready: Any, rng: random.Random) -> list[Handle]:
     batch = _in_order(ready)
     places = [i for i, handle in enumerate(batch) if _task_of(handle) is not None]
     if len(places) > 1:
@@ -209,7 +221,7 @@ class _HoldBack:
         points = (round(_FARTHEST_CHANGE_POINT ** rng.random()) for _ in range(max(depth - 1, 0)))
         self._change_points = frozenset(points)
 
-    def pick(self, ready: Any) -> list[asyncio.Handle]:
+    def pick(self, ready: Any) -> list[Handle]:
         batch = _in_order(ready)
         callbacks = [h for h in batch if _task_of(h) is None]
         tasks = [h for h in batch if _task_of(h) is not None]
@@ -224,14 +236,14 @@ class _HoldBack:
         ready.extend(h for h in tasks if h is not best)
         return [best]
 
-    def _priority(self, handle: asyncio.Handle) -> float:
+    def _priority(self, handle: Handle) -> float:
         owner = self._owner(handle)
         if owner not in self._priorities:
             self._priorities[owner] = self._rng.random()
         return self._priorities[owner]
 
     @staticmethod
-    def _owner(handle: asyncio.Handle) -> asyncio.Task[Any]:
+    def _owner(handle: Handle) -> asyncio.Task[Any]:
         task = _task_of(handle)
         assert task is not None  # picked from the tasks
         return task

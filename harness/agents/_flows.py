@@ -103,10 +103,18 @@ def cancel(scene: Scene) -> list[Draft]:
 
 
 def retry(scene: Scene) -> list[Draft]:
-    """Ask for a job and, as if no answer had come, ask again with the same key."""
+    """Ask for a job and, as if no answer had come, ask again with the same key, late enough to be owed an answer."""
     job = scene.submit(key="k1")
-    again = job.copy()
-    return [job, wait(scene.pen.pick(scene.material.waits_ms)), again] if scene.pen.chance(2) else [job, again]
+    return [job, *patience(scene), job.copy()]
+
+
+def patience(scene: Scene) -> list[Draft]:
+    """A pause after which a retry is owed a final answer, where that is known; perhaps another one, or none."""
+    m = scene.material
+    owed_s = m.number("timing.retry_s")
+    owed = (1000 * owed_s + 1000,) if owed_s else ()
+    ms = scene.pen.pick((*owed, *owed, 0, *m.waits_ms[:4]))
+    return [wait(ms)] if ms else []
 
 
 def clone(scene: Scene) -> list[Draft]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.agents._brief import Brief
 from harness.agents._draw import Pen
+from harness.agents._text import wants_text, written
 from harness.inputs.roles import ROLES
 from harness.inputs.target import Actor, Target
 from harness.model import Schedule, Strategy
@@ -181,13 +182,16 @@ class Material:
 
     @cached_property
     def payloads(self) -> tuple[Any, ...]:
-        """Payloads of the target, simplest first."""
-        return self.target.payloads or (None,)
+        """Payloads of the target, simplest first; those with free text in several scripts."""
+        if not any(wants_text(p) for p in self.target.payloads):
+            return self.target.payloads or (None,)
+        told = [written(p, self.brief.seed) if wants_text(p) else (p,) for p in self.target.payloads]
+        return tuple(version for versions in told for version in versions)
 
     @cached_property
     def subjects(self) -> tuple[Any, ...]:
         """What a change can be about, from the agent's options."""
-        return tuple(self.brief.options.get("subjects", ())) or (None,)
+        return tuple(self.brief.options.get("subjects", ())) or self.target.subjects or (None,)
 
     @cached_property
     def dimensions(self) -> tuple[tuple[str, int], ...]:

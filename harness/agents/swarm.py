@@ -11,7 +11,7 @@ from harness.agents._deviations import deviate
 from harness.agents._draft import Draft, wait
 from harness.agents._draw import Pen, PlainPen
 from harness.agents._faults import Site, draw_fault, draw_faults, sites
-from harness.agents._flows import FLOWS, Flow, Scene, fitting, weighted
+from harness.agents._flows import FLOWS, Flow, Scene, fitting, patience, weighted
 from harness.agents._material import MANY_KEYS
 from harness.agents._plans import assemble, nothing_to_do, set_the_scene
 from harness.errors import UsageProblem
@@ -75,8 +75,7 @@ def _asked_again(scene: Scene, drafts: list[Draft]) -> list[Draft]:
     if first.do != "submit_job" or not scene.material.takes("submit_job", "key"):
         return drafts
     first.params["key"] = MANY_KEYS[0]
-    pauses = [wait(scene.pen.pick(scene.material.waits_ms))] if scene.pen.chance(2) else []
-    return [*drafts, *pauses, first.copy()]
+    return [*drafts, *patience(scene), first.copy()]
 
 
 def _more_jobs(scene: Scene, drafts: list[Draft]) -> list[Draft]:

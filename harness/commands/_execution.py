@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shlex
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.campaign.progress import FindingFound, Listener, Progress, RunStarted
 from harness.campaign.run import Budget, Options, run
 from harness.clock import RealClock
+from harness.commands._interrupt import Interrupts
 from harness.commands._plans import plan_text
 from harness.commands._progress import SoFar, both, record
 from harness.commands._rules import rules
@@ -24,7 +23,6 @@ from harness.reporters import known_formats
 from harness.results import RunResult
 from harness.seed import derive
 from harness.store import RunFolder, open_run
-from harness.worlds.asgi import AsgiWorld
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +64,19 @@ def carry_out(request: Request, view: Listener) -> Carried:
     """Play it all and leave a whole report, or as much of one as there was time for."""
     folder = open_run(request.out, request.seed)
     keeper = _Keeper(request, folder)
-    error: QHarnessError | None = None
+    # signals stay noted until the last report is written whole
+    with Interrupts() as interrupts:
+        result, error = _play(request, keeper, view, interrupts)
+        return Carried(keeper.finish(result), error)
+
+
+def _play(
+    request: Request, keeper: _Keeper, view: Listener, interrupts: Interrupts
+) -> tuple[RunResult, QHarnessError | None]:
+    """The campaign's result, or what the keeper knows if it broke off."""
     try:
         result = run(
-            AsgiWorld,
+            interrupts.world,
             request.target,
             request.scenarios,
             request.seed,
@@ -78,15 +85,13 @@ def carry_out(request: Request, view: Listener) -> Carried:
             options=Options(variant=request.variant),
         )
     except KeyboardInterrupt:
-        # the campaign keeps what it has by itself; this one came before or after it
-        result = keeper.so_far.run
+        # the campaign keeps what it has by itself; this one came at an odd moment
+        return keeper.so_far.run, None
     except (TargetError, ContractBroken) as problem:
-        error = problem
         partial = keeper.so_far.run
-        result = replace(partial, problems=(*partial.problems, str(problem)), interrupted=False)
-    with _undisturbed():
-        report = keeper.finish(result)
-    return Carried(report, error)
+        problems = (*partial.problems, str(problem))
+        return replace(partial, problems=problems, interrupted=False), problem
+    return result, None
 
 
 class _Keeper:
@@ -130,13 +135,3 @@ class _Keeper:
             folder=str(self._folder.path),
             command=self._request.command(result.plans),
         )
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """The last report is written whole, even if Ctrl-C is pressed again."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

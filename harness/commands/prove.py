@@ -63,9 +63,9 @@ def prove(
 
     from harness.campaign.prove import Scope
     from harness.campaign.prove import prove as run_proof
-    from harness.commands._progress import view
+    from harness.commands._interrupt import Interrupts
+    from harness.commands._progress import both, view
     from harness.commands._proving import process_replayer
-    from harness.worlds.asgi import AsgiWorld
 
     loaded = find_scenarios(scenarios)
     scope = Scope(
@@ -75,8 +75,10 @@ def prove(
         correct_plans=correct_plans,
     )
     path = target_path or shipped(DEFAULT_TARGET)
-    with view() as listener, process_replayer(path, loaded) as replayer:
-        proof = run_proof(AsgiWorld, target, loaded, chosen, scope=scope, replayer=replayer, listen=listener)
+    with view() as shown, process_replayer(path, loaded) as replayer, Interrupts() as interrupts:
+        listen = both(interrupts.between_runs, shown)
+        proof = run_proof(interrupts.world, target, loaded, chosen, scope=scope, replayer=replayer, listen=listen)
+        interrupts.check()
     return _show(proof, format_)
 
 

@@ -49,14 +49,18 @@ def smoke(*, seed: int, plans: int | None, defects: tuple[str, ...], out: Path) 
 
 def _wake(target: Target, scenarios: tuple[Scenario, ...], seed: int, ids: tuple[str, ...]) -> ProofResult:
     from harness.campaign.prove import Scope, prove
-    from harness.commands._progress import view
+    from harness.commands._interrupt import Interrupts
+    from harness.commands._progress import both, view
     from harness.commands._proving import planted_defects, process_replayer, waking_defects
-    from harness.worlds.asgi import AsgiWorld
 
     defects = planted_defects(target, ids) if ids else waking_defects(target)
     scope = Scope(seeds=(seed,), plans=PLANS_A_DEFECT)
-    with view() as listener, process_replayer(shipped(DEFAULT_TARGET), scenarios) as replayer:
-        return prove(AsgiWorld, target, scenarios, defects, scope=scope, replayer=replayer, listen=listener)
+    path = shipped(DEFAULT_TARGET)
+    with view() as shown, process_replayer(path, scenarios) as replayer, Interrupts() as interrupts:
+        listen = both(interrupts.between_runs, shown)
+        proof = prove(interrupts.world, target, scenarios, defects, scope=scope, replayer=replayer, listen=listen)
+        interrupts.check()
+    return proof
 
 
 def _tell(proof: ProofResult) -> bool:

@@ -158,6 +158,8 @@ class Target:
     correlation: tuple[str, ...] = ("serial",)
     #: payloads that submit_job may carry, simplest first
     payloads: tuple[Any, ...] = (None,)
+    #: what a change can be executed on (backends, groups), the usual one first
+    subjects: tuple[str, ...] = ()
     #: role → the target's audit action word; roles that are promised to be audited
     audited: Mapping[str, str] = field(default_factory=dict)
     #: name (primary, classical) → module:function

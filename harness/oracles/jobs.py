@@ -385,6 +385,7 @@ def work_progresses(case: Case) -> Iterator[Check]:
         return
     for job in case.job_ids:
         yield from _terminal(case, job)
+        yield from _cancel_ends(case, job)
         yield from _readable(case, job)
     for listing in case.seen(ListSeen):
         if listing.call.role == "list_jobs" and listing.call.outcome == "accepted":
@@ -416,6 +417,28 @@ def _terminal(case: Case, job: str) -> Iterator[Check]:
             last.evidence,
             maker.evidence if (maker := case.maker(job)) else (),
         )
+
+
+def _cancel_ends(case: Case, job: str) -> Iterator[Check]:
+    """A cancel ends one way or the other in its own time, even while the backend does not answer."""
+    most_ns = case.seconds_ns("timing.cancelling_s")
+    requests = [c for c in case.calls("cancel_job") if c.param("job") == job and c.outcome == "accepted"]
+    if most_ns is None or not requests or case.crashes:
+        return
+    for sighting in case.job_sightings(job):
+        if sighting.call.outcome != "accepted" or not before(requests[0], sighting, most_ns):
+            continue
+        if sighting.what.state != "cancelling":
+            yield Held()
+            continue
+        yield _broken(
+            "a cancel never ends",
+            f"it ends within {most_ns / NS_PER_S:g} s, confirmed or not",
+            "the job is still cancelling",
+            requests[0].evidence,
+            sighting.evidence,
+        )
+        return
 
 
 def _gone(case: Case, job: str) -> bool:

@@ -15,17 +15,15 @@ import asyncio
 import contextvars
 import os
 import random
-import secrets
 import socket
 import sqlite3
 import threading
 import time
-import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import greenlet
 
@@ -105,6 +103,11 @@ def install() -> None:
     _install_http()
 
 
+def _replace(owner: object, name: str, value: object) -> None:
+    """Put a patch in place of something that its module exports."""
+    setattr(owner, name, value)
+
+
 # ---------------------------------------------------------------- time and chance
 
 
@@ -131,8 +134,8 @@ def _install_time() -> None:
             around.loop.advance(seconds)
 
     for name, scale in (("monotonic", 1), ("perf_counter", 1), ("monotonic_ns", 10**9), ("perf_counter_ns", 10**9)):
-        setattr(time, name, shim(getattr(time, name), scale))
-    time.sleep = sleep
+        _replace(time, name, shim(getattr(time, name), scale))
+    _replace(time, "sleep", sleep)
 
 
 def _install_chance() -> None:
@@ -142,9 +145,9 @@ def _install_chance() -> None:
         around = _here()
         return real_urandom(size) if around is None else around.rng.randbytes(size)
 
-    os.urandom = urandom
-    random._urandom = urandom  # type: ignore[attr-defined]  # behind SystemRandom, so behind secrets
-    _ = (secrets, uuid)  # both draw from the two above
+    # uuid draws from the first, secrets (through SystemRandom) from the second
+    _replace(os, "urandom", urandom)
+    _replace(random, "_urandom", urandom)
 
 
 # ---------------------------------------------------------------- refusals
@@ -163,12 +166,12 @@ def _install_refusals() -> None:
     def socket_name(_: Any, address: Any, *__: Any) -> str:
         return f"a socket to {address[0]}:{address[1]}" if isinstance(address, tuple) else f"a socket to {address}"
 
-    socket.socket.connect = refusing(socket.socket.connect, socket_name)  # type: ignore[method-assign]
-    socket.socket.connect_ex = refusing(socket.socket.connect_ex, socket_name)  # type: ignore[method-assign]
-    socket.getaddrinfo = refusing(socket.getaddrinfo, lambda host, *_, **__: f"a name look-up of {host}")
-    threading.Thread.start = refusing(  # type: ignore[method-assign]
-        threading.Thread.start, lambda thread, *_, **__: f"the thread {thread.name}"
-    )
+    for name in ("connect", "connect_ex"):
+        _replace(socket.socket, name, refusing(getattr(socket.socket, name), socket_name))
+    look_up = refusing(socket.getaddrinfo, lambda host, *_, **__: f"a name look-up of {host}")
+    _replace(socket, "getaddrinfo", look_up)
+    start = refusing(threading.Thread.start, lambda thread, *_, **__: f"the thread {thread.name}")
+    _replace(threading.Thread, "start", start)
 
 
 # ---------------------------------------------------------------- threads that are none
@@ -215,7 +218,7 @@ def _install_threads() -> None:
         async with limiter:
             return await run_inline(func, *args)
 
-    anyio.to_thread.run_sync = run_sync
+    _replace(anyio.to_thread, "run_sync", run_sync)
     real_executor = VirtualLoop.run_in_executor
 
     def run_in_executor(self: VirtualLoop, executor: Any, func: Any, *args: Any) -> Any:
@@ -223,14 +226,14 @@ def _install_threads() -> None:
             return real_executor(self, executor, func, *args)
         return self.create_task(run_inline(func, *args))
 
-    VirtualLoop.run_in_executor = run_in_executor  # type: ignore[method-assign]
+    _replace(VirtualLoop, "run_in_executor", run_in_executor)
 
 
 # ---------------------------------------------------------------- databases
 
 
 class _Cursor(sqlite3.Cursor):
-    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+    def execute(self, sql: str, parameters: Any = (), /) -> Self:
         _between_statements(self.connection)
         return super().execute(sql, parameters)
 
@@ -251,7 +254,7 @@ def _between_statements(connection: sqlite3.Connection) -> None:
 
 
 def _install_databases() -> None:
-    real_connect = sqlite3.connect
+    real_connect: Callable[..., sqlite3.Connection] = sqlite3.connect
 
     def connect(*args: Any, **options: Any) -> sqlite3.Connection:
         if _here() is None:
@@ -261,8 +264,8 @@ def _install_databases() -> None:
         options.setdefault("factory", _Connection)
         return real_connect(*args, **options)
 
-    sqlite3.connect = connect
-    sqlite3.dbapi2.connect = connect
+    _replace(sqlite3, "connect", connect)
+    _replace(sqlite3.dbapi2, "connect", connect)
 
 
 # ---------------------------------------------------------------- httpx
@@ -271,26 +274,25 @@ def _install_databases() -> None:
 def _install_http() -> None:
     import httpx
 
-    real_async = httpx.AsyncHTTPTransport.handle_async_request
-    real_sync = httpx.HTTPTransport.handle_request
+    real_async: Callable[..., Any] = httpx.AsyncHTTPTransport.handle_async_request
+    real_sync: Callable[..., Any] = httpx.HTTPTransport.handle_request
 
-    async def handle_async_request(self: Any, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self: Any, request: httpx.Request) -> Any:
         around = _here()
         if around is None:
             return await real_async(self, request)
         return await _routed(around, request, await request.aread())
 
-    def handle_request(self: Any, request: httpx.Request) -> httpx.Response:
+    def handle_request(self: Any, request: httpx.Request) -> Any:
         around = _here()
         if around is None:
             return real_sync(self, request)
         if not isinstance(greenlet.getcurrent(), _InlineThread):
             raise _refuse(around, f"a blocking request to {request.url.host} on the event loop")
-        response: httpx.Response = _give_way(_routed(around, request, request.read()))
-        return response
+        return _give_way(_routed(around, request, request.read()))
 
-    httpx.AsyncHTTPTransport.handle_async_request = handle_async_request  # type: ignore[method-assign]
-    httpx.HTTPTransport.handle_request = handle_request  # type: ignore[method-assign]
+    _replace(httpx.AsyncHTTPTransport, "handle_async_request", handle_async_request)
+    _replace(httpx.HTTPTransport, "handle_request", handle_request)
 
 
 async def _routed(around: Surroundings, request: Any, body: bytes) -> Any:

@@ -98,12 +98,14 @@ class Player:
         actor, binding = self.target.actors.get(step.actor), self.target.bindings.get(step.do)
         if actor is None or binding is None:
             what = f"actor {step.actor!r}" if actor is None else f"role {step.do}"
-            return self._skip(step, f"the target has no {what}")
+            self._skip(step, f"the target has no {what}")
+            return None
         params: dict[str, Any] = {}
         for name, value in step.params.items():
             params[name] = await self._resolve(value, answers) if is_reference(value) else value
             if params[name] is None and is_reference(value):
-                return self._skip(step, f"{value['from']} made no {value['take']}")
+                self._skip(step, f"{value['from']} made no {value['take']}")
+                return None
         return await self.call(binding, actor, params, step=step.id, credential=step.credential)
 
     def _skip(self, step: Step, why: str) -> None:

@@ -1,4 +1,4 @@
-"""The same plan gives the same history, byte for byte: twice in a process, in another process, under another hash seed."""
+"""The same plan gives the same history, byte for byte: in a process, in another, under another hash seed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def busy_plan(target: str, strategy: str) -> Plan:
     steps = (
         Step(id="s1", do="submit_job", actor=first, params={"shots": 120, "payload": [0.5], "key": "k1"}),
         Step(id="s2", do="submit_job", actor=second, params={"shots": 80, "payload": [0.3, 1.2]}, together=True),
-        Step(id="s3", do="submit_job", actor=first, params={"shots": 120, "payload": [0.5], "key": "k1"}, together=True),
+        Step(
+            id="s3", do="submit_job", actor=first, params={"shots": 120, "payload": [0.5], "key": "k1"}, together=True
+        ),
         Step(id="s4", do="wait", params={"ms": 400}),
         Step(id="s5", do="cancel_job", actor=second, params={"job": {"from": "s2", "take": "job"}}),
     )

@@ -20,7 +20,9 @@ from tests.reference.doubles import World
 
 schemathesis = pytest.importorskip("schemathesis")
 
-APP = factory({})
+NAMES = ("token", "person", "tenant", "roles")
+IDENTITIES = json.dumps([dict(zip(NAMES, p, strict=True)) for p in PEOPLE])
+APP = factory(HURRY | {"IDENTITIES": IDENTITIES, "DATABASE_URL": "sqlite://"})
 DOCUMENT = APP.openapi()
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -55,23 +57,12 @@ def test_nothing_tells_of_defects() -> None:
     assert text == json.dumps(DOCUMENT)
 
 
-async def _play(http_calls: list[httpx.Request], world: World) -> list[httpx.Response]:
-    app_module.http_client = lambda: httpx.AsyncClient(transport=httpx.MockTransport(world))
-    names = ("token", "person", "tenant", "roles")
-    identities = json.dumps([dict(zip(names, p, strict=True)) for p in PEOPLE])
-    app = factory(HURRY | {"IDENTITIES": identities, "DATABASE_URL": "sqlite://"})
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app, raise_app_exceptions=True)
+async def answer(call: httpx.Request) -> httpx.Response:
+    """The answer of a fresh life to one request."""
+    async with APP.router.lifespan_context(APP):
+        transport = httpx.ASGITransport(APP)
         async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as http:
-            return [await http.send(call) for call in http_calls]
-
-
-@pytest.fixture
-def restored_client() -> Iterator[None]:
-    """The application's own client again, afterwards."""
-    original = app_module.http_client
-    yield
-    app_module.http_client = original
+            return await http.send(call)
 
 
 def without_security() -> dict[str, object]:
@@ -88,10 +79,11 @@ SCHEMA.config.update(base_url="http://api.test")
 CASES = [result.ok() for result in SCHEMA.get_all_operations()]
 
 
-@pytest.mark.usefixtures("restored_client")
 @pytest.mark.parametrize("operation", CASES, ids=lambda operation: operation.label)
-def test_it_does_what_the_document_says(operation: object) -> None:
+def test_it_does_what_the_document_says(operation: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """A few requests to each operation, valid and not; schemathesis judges the answers."""
+    outside = httpx.MockTransport(World())
+    monkeypatch.setattr(app_module, "http_client", lambda: httpx.AsyncClient(transport=outside))
     import requests
     from schemathesis import GenerationMode
     from schemathesis.checks import CHECKS, load_all_checks
@@ -109,7 +101,7 @@ def test_it_does_what_the_document_says(operation: object) -> None:
         prepared = requests.Request(**arguments).prepare()
         headers = dict(prepared.headers) | {"authorization": "Bearer ann"}
         call = httpx.Request(prepared.method, prepared.url, headers=headers, content=prepared.body)
-        (response,) = asyncio.run(_play([call], World()))
+        response = asyncio.run(answer(call))
         assert response.status_code != 500
         excluded = own_requests + (stale_is_valid if response.status_code == 412 else [])
         case.validate_response(response, excluded_checks=excluded)

@@ -111,7 +111,8 @@ def test_budgets(path: Path) -> None:
 def test_lint_and_types() -> None:
     tools = Path(sys.executable).parent
     for command in (["ruff", "check", "--no-cache", "."], ["ruff", "format", "--no-cache", "--check", "."], ["mypy"]):
-        ran = subprocess.run([str(tools / command[0]), *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+        argv = [str(tools / command[0]), *command[1:]]
+        ran = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
         assert ran.returncode == 0, f"{' '.join(command)}\n{ran.stdout[-3000:]}"
 
 

@@ -24,6 +24,8 @@ from harness.agents._draw import PlainPen
 from harness.agents._faults import draw_fault, sites
 from harness.agents._flows import FLOWS, Scene, fitting, heavy_run, run_job, weighted
 from harness.agents._material import Material, Stage, draw_schedule
+from harness.agents._text import written
+from harness.errors import UsageProblem
 from harness.inputs.scenario import FaultChoice
 from harness.inputs.target import ContractSource
 from harness.model import Schedule, Step
@@ -225,3 +227,23 @@ def test_schedules_are_first_in_first_out_unless_drawn() -> None:
     assert draw_schedule(PlainPen(3, 1, 9, 1), brief) == Schedule(strategy="pct", seed=9, depth=2)
     only = Brief(target=fake_target(), scenario=fake_scenario(schedules=("permute",)))
     assert draw_schedule(PlainPen(), only).strategy == "permute"
+
+
+def test_free_text_in_payloads_is_a_function_of_the_seed() -> None:
+    """In several scripts; other payloads stay as they are."""
+    target = replace(fake_target(), payloads=([0.5], {"label": {"faker": "name"}, "features": [1]}))
+
+    def payloads(seed: int) -> tuple[object, ...]:
+        return Material(Brief(target=target, scenario=fake_scenario(), seed=seed), CONTRACT).payloads
+
+    assert payloads(1) == payloads(1) != payloads(2)
+    plain, *told = payloads(1)
+    assert plain == [0.5]
+    assert len(told) == 3
+    assert all(isinstance(t, dict) and t["features"] == [1] and isinstance(t["label"], str) for t in told)
+
+
+def test_an_unknown_kind_of_text_is_the_users_problem() -> None:
+    """Named, so that the file can be mended."""
+    with pytest.raises(UsageProblem, match="faker: nonsense"):
+        written({"faker": "nonsense"}, 1)

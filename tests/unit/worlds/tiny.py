@@ -149,7 +149,9 @@ def target(**settings: str) -> Target:
         reuse_app=True,
         store=Store(setting="STORE", url="{path}"),
         actors={
-            "ann": Actor(name="ann", person="ann", tenant="acme", abilities=("submit",), credentials=(Credential(headers={}),))
+            "ann": Actor(
+                name="ann", person="ann", tenant="acme", abilities=("submit",), credentials=(Credential(headers={}),)
+            )
         },
         bindings=jobs,
         contract={"quota.jobs.limit": ContractSource(setting="LIMIT")},

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Hashable
 from functools import cache
 from types import MappingProxyType, ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from harness.errors import ContractBroken
 
@@ -27,11 +28,11 @@ def modules(package: str) -> tuple[ModuleType, ...]:
 
 def subclasses(package: str, base: type[M]) -> MappingProxyType[str, type[M]]:
     """Member classes below ``base``, by their ``name`` attribute."""
-    return MappingProxyType(_subclasses(package, base))
+    return MappingProxyType(_subclasses(package, cast(Hashable, base)))
 
 
 @cache
-def _subclasses(package: str, base: type[Any]) -> dict[str, type[Any]]:
+def _subclasses(package: str, base: Any) -> dict[str, type[Any]]:
     found: dict[str, type[Any]] = {}
     for module in modules(package):
         for value in vars(module).values():
@@ -43,11 +44,11 @@ def _subclasses(package: str, base: type[Any]) -> dict[str, type[Any]]:
 
 def instances(package: str, kind: type[M], key: str = "id") -> MappingProxyType[str, M]:
     """Member objects of type ``kind`` at module level, by the attribute ``key``."""
-    return MappingProxyType(_instances(package, kind, key))
+    return MappingProxyType(_instances(package, cast(Hashable, kind), key))
 
 
 @cache
-def _instances(package: str, kind: type[Any], key: str) -> dict[str, Any]:
+def _instances(package: str, kind: Any, key: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for module in modules(package):
         for value in vars(module).values():

@@ -46,7 +46,7 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def between_runs(self, progress: Progress) -> None:
-        """A listener that ends a series of runs: an interrupted campaign ends by itself, and the next must not begin."""
+        """A listener that ends a series of runs: an interrupted campaign ends itself, the next must not begin."""
         if isinstance(progress, RunStarted | DefectTried):
             self.check()
 

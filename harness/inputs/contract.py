@@ -37,6 +37,7 @@ _TERMS = (
     Term("jobs.key_scope", "list", "what an idempotency key is unique within, of: tenant, person"),
     Term("timing.settle_s", "number", "counters agree with facts so long after the last job ended"),
     Term("timing.cancel_s", "number", "nothing starts so long after a confirmed cancel"),
+    Term("timing.cancelling_s", "number", "a cancel ends one way or the other so long after it was accepted"),
     Term("timing.audit_lag_s", "number", "an audit entry is readable so long after its request"),
     Term("timing.propagation_s", "number", "a changed limit, role or policy is in force after so long"),
     Term("timing.retry_s", "number", "a retry with the same key has a final answer after so long"),

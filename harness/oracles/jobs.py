@@ -316,12 +316,8 @@ def _cancelled(case: Case, job: str, stop: Sighting[JobSeen], slack_ns: int) -> 
                 stop.evidence,
                 result.evidence,
             )
-    if not case.runs_of(job) and not _unattributed(case):
+    if not case.runs_of(job) and all(case.job_of(run) for run in case.runs):
         yield Held()
-
-
-def _unattributed(case: Case) -> bool:
-    return any(case.job_of(r.id) is None for r in case.runs.values())
 
 
 def _finished(case: Case, job: str, run: Run, stop: Sighting[JobSeen], slack_ns: int) -> Check:

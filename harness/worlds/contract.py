@@ -36,7 +36,7 @@ def resolve(target: Target, asked: Mapping[str, Any]) -> Terms:
         values={**fixed, **{t: v for t, v in imposed.items() if offers[t].settable is None}},
         settings={s: _text(v) for t, v in imposed.items() if (s := offers[t].setting)},
         double={t: v for t, v in imposed.items() if offers[t].double},
-        settable={t: (v, s) for t, v in imposed.items() if (s := offers[t].settable)},
+        settable={t: (v, call) for t, v in imposed.items() if (call := offers[t].settable)},
         readable={t: name for t, offer in offers.items() if (name := offer.readable)},
     )
 

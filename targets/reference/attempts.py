@@ -194,13 +194,23 @@ class Attempts:
         else:
             self._jobs.finish(connection, job, "cancelled", leaving=leaving)
 
-    def close(self, connection: Connection, job: Job, attempt: Attempt, state: str, *, consumed: bool) -> None:
+    def close(
+        self,
+        connection: Connection,
+        job: Job,
+        attempt: Attempt,
+        state: str,
+        *,
+        consumed: bool,
+        backend_job: str | None = None,
+    ) -> None:
         """The fate of a run that no longer decides about its job is known; settle what it held."""
         if consumed:
             self._quotas.charge(connection, job.id, attempt.id, "shots", attempt.started_at_ms)
         else:
             self._quotas.refund(connection, job.id, "shots")
-        _set(connection, attempt, state=state, ended_at_ms=now_ms())
+        known = backend_job or attempt.backend_job
+        _set(connection, attempt, state=state, backend_job=known, ended_at_ms=now_ms())
         status = jobs.load(connection, job.id).status
         if status in jobs.TERMINAL:
             self._jobs.settle(connection, job.id, status)

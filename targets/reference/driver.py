@@ -144,22 +144,25 @@ class Driver:
     async def _find(self, job: Job, attempt: Attempt, kind: FaultKind) -> None:
         """Learn what became of a submit without an answer."""
         misses, gap_s = 0, self._settings.backoff_s
-        while now_ms() < attempt.started_at_ms + ms(self._settings.fallback_after_s):
+        until_ms = attempt.started_at_ms + ms(self._settings.fallback_after_s)
+        while True:
             try:
                 backend_job = await self._backend.find(attempt.id)
-            except BackendFault:
-                gap_s = min(gap_s * 2, self._settings.backoff_max_s)
+            except BackendFault as fault:
+                gap_s = max(min(gap_s * 2, self._settings.backoff_max_s), fault.retry_after_s)
             else:
                 if backend_job is not None:
                     await self._store.transaction(self._attempts.acknowledge, job, attempt, backend_job)
                     return
                 misses += 1
                 if misses == LOOKUPS:
-                    fault = BackendFault(kind, "the backend has no such run", harmless=True)
-                    await self._store.transaction(self._attempts.fail, job, attempt, fault)
+                    absent = BackendFault(kind, "the backend has no such run", harmless=True)
+                    await self._store.transaction(self._attempts.fail, job, attempt, absent)
                     return
-            await self._pause(ms(gap_s))
-        await self._store.transaction(self._attempts.lose, job, attempt, kind)
+            if now_ms() >= until_ms:
+                await self._store.transaction(self._attempts.lose, job, attempt, kind)
+                return
+            await self._pause(min(ms(gap_s), until_ms - now_ms()))
 
     # ------------------------------------------------------------ the run and its result
 
@@ -167,14 +170,16 @@ class Driver:
         """Look at the run until it ends, the backend is given up, or somebody cancels."""
         gap_s, failures = self._settings.poll_s, 0
         fault = BackendFault(FaultKind.TIMEOUT, "the run takes too long", harmless=False)
-        while now_ms() < attempt.started_at_ms + ms(self._settings.fallback_after_s):
-            if await self._pause(ms(gap_s)):
+        until_ms = attempt.started_at_ms + ms(self._settings.fallback_after_s)
+        while (left_ms := until_ms - now_ms()) > 0:
+            if await self._pause(min(ms(gap_s), left_ms)):
                 return
             gap_s = min(gap_s * 1.5, self._settings.poll_max_s)
             try:
                 run = await self._backend.job(_known(attempt))
             except BackendFault as failure:
                 failures += 1
+                gap_s = max(gap_s, failure.retry_after_s)
                 if failures == PATIENCE or failure.kind is FaultKind.RUN_LOST:
                     fault = failure
                     break
@@ -320,7 +325,8 @@ class Driver:
 
     async def _settle(self, job: Job, attempt: Attempt, run: BackendJob) -> None:
         state = {"completed": "completed", "canceled": "cancelled"}.get(run.status, "failed")
-        await self._store.transaction(self._attempts.close, job, attempt, state, consumed=run.status == "completed")
+        consumed = run.status == "completed"
+        await self._store.transaction(self._attempts.close, job, attempt, state, consumed=consumed, backend_job=run.id)
 
     async def _pause(self, span_ms: int) -> bool:
         """Wait; True if somebody nudged."""

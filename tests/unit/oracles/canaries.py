@@ -350,6 +350,13 @@ def stuck() -> Story:
     return Story().submit("j1").state("j1", "cancelling").heal().wait(200).state("j1", "cancelling")
 
 
+def cancel_never_ends() -> Story:
+    """Though the backend does not answer: the fault lasts."""
+    story = Story({"timing.cancelling_s": 60}).submit("j1").accept("r1", "j1").strike("cancel_hang", "r1")
+    story.call("cancel_job", "ann", JobSeen(job="j1", state="cancelling"), job="j1")
+    return story.wait(70).state("j1", "cancelling")
+
+
 def lost_job() -> Story:
     return Story().submit("j1").crash().refused("get_job", "ann", "not_found", job="j1")
 
@@ -450,7 +457,7 @@ CANARIES: Mapping[str, tuple[Tale, ...]] = {
     ),
     "J2": (left_terminal, backwards, version_back),
     "J3": (started_after_cancel, kept_running, cancelled_though_finished, deleted_but_running),
-    "J4": (stuck, lost_job, missing_in_list, listed_twice, key_never_settles, failure_replayed),
+    "J4": (stuck, cancel_never_ends, lost_job, missing_in_list, listed_twice, key_never_settles, failure_replayed),
     "U1": (
         denial_not_written,
         wrong_person,

@@ -12,7 +12,7 @@ from harness.injection import Fault, known_faults
 from harness.inputs.scenario import FaultChoice, Scenario
 from harness.model import FaultUse, Step
 
-#: awaits of the target, one by one, after which a crash may come: a request has some dozens
+#: awaits of the target, one by one, after which a crash may come: a request has some dozens. A power of two
 _MOST_AWAITS = 64
 
 
@@ -33,6 +33,17 @@ def sites(scenario: Scenario) -> tuple[Site, ...]:
         operations = tuple(choice.params.get("on") or kind.operations) or ("",)
         ranked += [(i, Site(choice, kind, operation)) for i, operation in enumerate(operations)]
     return tuple(site for _, site in sorted(ranked, key=lambda pair: pair[0]))
+
+
+def crash_sweep(known: Sequence[Site]) -> tuple[FaultUse, ...]:
+    """The first crash fault at every await, in an order that spreads evenly at any length (van der Corput's)."""
+    crash = next((s.choice for s in known if s.kind.layer == "process"), None)
+    if crash is None or "skip" in crash.params:
+        return ()
+    fixed = {k: v for k, v in crash.params.items() if not is_choice(v)}
+    bits = _MOST_AWAITS.bit_length() - 1
+    awaits = [int(f"{n:0{bits}b}"[::-1], 2) for n in range(_MOST_AWAITS)]
+    return tuple(FaultUse(fault=crash.fault, params={**fixed, "skip": n} if n else fixed) for n in awaits)
 
 
 def draw_faults(pen: Pen, known: Sequence[Site], steps: Sequence[Step], most: int = 3) -> tuple[FaultUse, ...]:
@@ -71,7 +82,8 @@ def _given(given: Mapping[str, Any], name: str) -> tuple[Any, ...]:
 def _own(kind: type[Fault], name: str, setting: Field[Any], steps: Sequence[Step]) -> tuple[Any, ...]:
     choices = tuple(setting.metadata["choices"])
     if kind.layer == "process" and name == "skip":
-        return tuple(dict.fromkeys((*range(_MOST_AWAITS), *choices)))
+        # Twice: most of what is fragile is in the first request's own awaits.
+        return (*range(_MOST_AWAITS // 2), *range(_MOST_AWAITS), *(c for c in choices if c >= _MOST_AWAITS))
     if kind.layer == "process" and name == "after_step":
         return ("", *(s.id for s in steps if s.do != "wait"))
     return choices

@@ -10,10 +10,10 @@ from harness.agents._brief import Agent, Brief
 from harness.agents._deviations import deviate
 from harness.agents._draft import Draft, wait
 from harness.agents._draw import Pen, PlainPen
-from harness.agents._faults import Site, draw_fault, draw_faults, sites
+from harness.agents._faults import Site, crash_sweep, draw_fault, draw_faults, sites
 from harness.agents._flows import FLOWS, Flow, Scene, fitting, patience, weighted
 from harness.agents._material import MANY_KEYS
-from harness.agents._plans import assemble, nothing_to_do, set_the_scene
+from harness.agents._plans import DrawFaults, assemble, nothing_to_do, set_the_scene
 from harness.errors import UsageProblem
 from harness.model import FaultUse, Plan, Step
 
@@ -42,21 +42,25 @@ class Swarm(Agent):
         return assemble(pen, brief, self.name, drafts, contract, faults=faults)
 
     def deck(self, brief: Brief) -> tuple[Plan, ...]:
-        """Each call site × fault once, with its simplest values, over each flow: nearest combinations first."""
+        """Each call site × fault over each flow, nearest combinations first, and crashes at await after await."""
         scene, _ = set_the_scene(PlainPen(), brief)
         known, where = self._known(brief, scene)
-        pairs = sorted(
-            ((f, s) for f in range(len(known)) for s in range(len(where))), key=lambda p: (p[0] + p[1], p[0])
-        )
-        return tuple(self._card(brief, known[f], where[s]) for f, s in pairs[: brief.scenario.plans // 2])
+        pairs = [(f, s) for f in range(len(known)) for s in range(len(where))]
+        pairs.sort(key=lambda p: (sum(p), p[0]))
+        cards = [self._card(brief, known[f], where[s]) for f, s in pairs[: brief.scenario.plans]]
+        retried = next((f for f in known if f.name == "retry"), known[0])
+        crashes = [self._crash(brief, retried, use) for use in crash_sweep(where)]
+        return tuple(_every_third(cards, crashes))
 
     def _card(self, brief: Brief, flow: Flow, site: Site) -> Plan:
+        return self._plain(brief, flow, lambda steps: (draw_fault(PlainPen(), site, steps),))
+
+    def _crash(self, brief: Brief, flow: Flow, use: FaultUse) -> Plan:
+        return self._plain(brief, flow, lambda steps: (use,))
+
+    def _plain(self, brief: Brief, flow: Flow, faults: DrawFaults) -> Plan:
         pen = PlainPen()
         scene, contract = set_the_scene(pen, brief)
-
-        def faults(steps: Sequence[Step]) -> tuple[FaultUse, ...]:
-            return (draw_fault(pen, site, steps),)
-
         return assemble(pen, brief, self.name, flow.write(scene), contract, faults=faults)
 
     def _known(self, brief: Brief, scene: Scene) -> tuple[tuple[Flow, ...], tuple[Site, ...]]:
@@ -67,6 +71,16 @@ class Swarm(Agent):
         if not where:
             raise UsageProblem(f"scenario {brief.scenario.name}: agent {self.name} needs faults to draw from")
         return known, where
+
+
+def _every_third(plans: list[Plan], others: list[Plan]) -> list[Plan]:
+    """One of the others after each two plans, while there are any; then the rest."""
+    mixed, rest = [], iter(others)
+    for number, plan in enumerate(plans, 1):
+        mixed.append(plan)
+        if number % 2 == 0:
+            mixed += [p for p in [next(rest, None)] if p is not None]
+    return [*mixed, *rest]
 
 
 def _asked_again(scene: Scene, drafts: list[Draft]) -> list[Draft]:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from harness.campaign.progress import FindingFound, Listener, Progress, RunStarted
 from harness.campaign.run import Budget, Options, run
@@ -109,10 +110,12 @@ class _Keeper:
         self.so_far(progress)
         if isinstance(progress, FindingFound):
             self._store(progress.finding)
-        seconds = self._clock.now_ns() / 1e9
-        self._folder.append(type(progress).__name__, {"s": round(seconds, 3), **record(progress)})
+        self._log(type(progress).__name__, record(progress))
         if isinstance(progress, FindingFound | RunStarted):
             self._folder.write_reports(self._report(self.so_far.run), self._formats)
+
+    def _log(self, kind: str, fields: Mapping[str, Any]) -> None:
+        self._folder.append(kind, {"s": round(self._clock.now_ns() / 1e9, 3), **fields})
 
     def _store(self, finding: Finding) -> None:
         request = self._request
@@ -123,7 +126,7 @@ class _Keeper:
     def finish(self, result: RunResult) -> Report:
         """The last reports."""
         report = self._report(replace(result, id=self._folder.id))
-        self._folder.append("RunEnded", {"exit_code": int(result.exit_code), "plans": result.plans})
+        self._log("RunEnded", {"exit_code": int(result.exit_code), "plans": result.plans})
         self._folder.write_reports(report, self._formats)
         self._folder.close()
         return report

@@ -26,14 +26,20 @@ if TYPE_CHECKING:
     from harness.results import ProofResult
 
 PLANS_A_DEFECT = 400
+#: enough for every scenario to exercise what it must
+CLEAN_PLANS = 160
+#: plays to shrink one finding: by Hypothesis, and by deletion. Small but good enough to be read within the minute
+SHRINKING = (40, 200)
 
 
 @click.command("smoke")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option("--plans", type=click.IntRange(min=1), default=None, help="Plans of the clean run.")
+@click.option(
+    "--plans", type=click.IntRange(min=1), default=CLEAN_PLANS, show_default=True, help="Plans of the clean run."
+)
 @click.option("--defects", type=Ids(), default=(), help="Wake the alarms with these instead of the marked ones.")
 @out_option()
-def smoke(*, seed: int, plans: int | None, defects: tuple[str, ...], out: Path) -> int:
+def smoke(*, seed: int, plans: int, defects: tuple[str, ...], out: Path) -> int:
     """First wake the alarms, then run the shipped scenarios.
 
     A few planted defects (those marked `smoke: true` in the target's list,
@@ -48,13 +54,15 @@ def smoke(*, seed: int, plans: int | None, defects: tuple[str, ...], out: Path) 
 
 
 def _wake(target: Target, scenarios: tuple[Scenario, ...], seed: int, ids: tuple[str, ...]) -> ProofResult:
+    from harness.campaign.findings import Effort
     from harness.campaign.prove import Scope, prove
     from harness.commands._interrupt import Interrupts
     from harness.commands._progress import both, view
     from harness.commands._proving import planted_defects, process_replayer, waking_defects
 
     defects = planted_defects(target, ids) if ids else waking_defects(target)
-    scope = Scope(seeds=(seed,), plans=PLANS_A_DEFECT)
+    effort = Effort(hypothesis_plays=SHRINKING[0], delta_plays=SHRINKING[1])
+    scope = Scope(seeds=(seed,), plans=PLANS_A_DEFECT, effort=effort)
     path = shipped(DEFAULT_TARGET)
     with view() as shown, process_replayer(path, scenarios) as replayer, Interrupts() as interrupts:
         listen = both(interrupts.between_runs, shown)
@@ -72,7 +80,7 @@ def _tell(proof: ProofResult) -> bool:
     return _proof.exit_code(proof) is Exit.CLEAN
 
 
-def _clean_run(target: Target, scenarios: tuple[Scenario, ...], seed: int, plans: int | None, out: Path) -> int:
+def _clean_run(target: Target, scenarios: tuple[Scenario, ...], seed: int, plans: int, out: Path) -> int:
     from harness.campaign.run import Budget
     from harness.commands._execution import Request, carry_out
     from harness.commands._progress import view

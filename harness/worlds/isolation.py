@@ -17,6 +17,7 @@ import os
 import random
 import socket
 import sqlite3
+import ssl
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -101,6 +102,7 @@ def install() -> None:
     _install_threads()
     _install_databases()
     _install_http()
+    _install_tls()
 
 
 def _replace(owner: object, name: str, value: object) -> None:
@@ -293,6 +295,17 @@ def _install_http() -> None:
 
     _replace(httpx.AsyncHTTPTransport, "handle_async_request", handle_async_request)
     _replace(httpx.HTTPTransport, "handle_request", handle_request)
+
+
+def _install_tls() -> None:
+    """No byte goes over TLS here, but every new httpx client would load all root certificates: half of a play."""
+    real = ssl.create_default_context
+    shared = cache(real)
+
+    def create_default_context(*args: Any, **options: Any) -> ssl.SSLContext:
+        return (real if _here() is None else shared)(*args, **options)
+
+    _replace(ssl, "create_default_context", create_default_context)
 
 
 async def _routed(around: Surroundings, request: Any, body: bytes) -> Any:

@@ -51,6 +51,8 @@ class _Known:
     maker: Actor
     credential: int
     state: str | None = None
+    #: the target says that there is no such thing (any more)
+    gone: bool = False
 
 
 @dataclass
@@ -213,7 +215,7 @@ class Player:
     def _live(self) -> list[str]:
         if "get_job" not in self.target.bindings:
             return []
-        return [j for j, known in self.jobs.items() if known.state not in TERMINAL_STATES]
+        return [j for j, k in self.jobs.items() if k.state not in TERMINAL_STATES and not k.gone]
 
     async def read_everything(self) -> None:
         """What can be read of what the play touched: jobs, changes, and the tenants' books."""
@@ -231,7 +233,8 @@ class Player:
         if binding := self.target.bindings.get(role):
             actor = self._able(known.maker, binding)
             credential = known.credential if actor is known.maker else 0
-            await self.call(binding, actor, params, step="closing", credential=credential, part="closing")
+            answered = await self.call(binding, actor, params, step="closing", credential=credential, part="closing")
+            known.gone = role == "get_job" and answered.reason in ("gone", "not_found")
 
     def _able(self, maker: Actor, binding: Binding) -> Actor:
         if not binding.ability or binding.ability in maker.abilities:

@@ -36,33 +36,42 @@ class Switchboard:
         call = Call("http", double.service, site.operation, request, site.run)
         asked = ServiceCalled(service=double.service, operation=site.operation, run=site.run)
         cause = self._recorder.record(asked, "invoke")
-        task = asyncio.create_task(self._serve(double, call), context=self._context.copy())
+        own: list[Reply] = []
+        task = asyncio.create_task(self._serve(double, call, own), context=self._context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         reply: Reply | None = None
         try:
             reply = await asyncio.shield(task)
         finally:
-            self._answered(double, site, request, reply, cause)
+            unharmed = any(reply is answer for answer in own)
+            self._answered(double, site, request, reply or LOST, unharmed, cause)
         return reply
 
-    async def _serve(self, double: Double, call: Call) -> Reply:
+    async def _serve(self, double: Double, call: Call, own: list[Reply]) -> Reply:
+        """``own`` takes the double's own answers, so that a changed one can be told from them."""
+
+        async def handle(disturbed: Call) -> Reply:
+            own.append(await double.handle(disturbed.request or Request("", "")))
+            return own[-1]
+
         await asyncio.sleep(WIRE_LATENCY_MS / 1000)
-        reply: Reply = await self._injector.run(call, lambda c: double.handle(c.request or Request("", "")))
+        reply: Reply = await self._injector.run(call, handle)
         await asyncio.sleep(WIRE_LATENCY_MS / 1000)
         return reply
 
-    def _answered(self, double: Double, site: Site, request: Request, reply: Reply | None, cause: int) -> None:
-        arrived = reply is not None and reply.cut_at is None
-        double.after(request, site, reply or LOST)
+    def _answered(
+        self, double: Double, site: Site, request: Request, reply: Reply, unharmed: bool, cause: int
+    ) -> None:
+        double.after(request, site, reply)
         fact = ServiceCalled(
             service=double.service,
             operation=site.operation,
-            status=reply.status if reply is not None and reply.cut_at != 0 else None,
-            delivered=arrived,
+            status=reply.status if reply.cut_at != 0 else None,
+            delivered=unharmed,
             run=site.run,
         )
-        good = arrived and reply is not None and reply.status < 500
+        good = reply.cut_at is None and reply.status < 500
         self._recorder.record(fact, "ok" if good else "fail", cause)
 
     async def aclose(self) -> None:

@@ -21,7 +21,7 @@ from harness.agents._brief import Brief
 from harness.agents._deviations import _KINDS, change_value, deviate, move, omit, repeat
 from harness.agents._draft import Draft, finish, playable, wait
 from harness.agents._draw import PlainPen
-from harness.agents._faults import draw_fault, sites
+from harness.agents._faults import crash_sweep, draw_fault, sites
 from harness.agents._flows import FLOWS, Scene, fitting, heavy_run, run_job, weighted
 from harness.agents._material import Material, Stage, draw_schedule
 from harness.agents._text import written
@@ -247,3 +247,13 @@ def test_an_unknown_kind_of_text_is_the_users_problem() -> None:
     """Named, so that the file can be mended."""
     with pytest.raises(UsageProblem, match="faker: nonsense"):
         written({"faker": "nonsense"}, 1)
+
+
+def test_the_crash_sweep_spreads_over_all_awaits() -> None:
+    """Any beginning of it covers the whole span evenly; all of it covers every await once."""
+    uses = crash_sweep(sites(fake_scenario(faults=(FaultChoice(fault="crash", params={"down_ms": 5}),))))
+    skips = [use.params.get("skip", 0) for use in uses]
+    assert skips[:4] == [0, 32, 16, 48]
+    assert sorted(skips) == list(range(64))
+    assert all(use.params["down_ms"] == 5 for use in uses)
+    assert crash_sweep(sites(fake_scenario())) == ()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass
+from dataclasses import Field, dataclass, replace
 from typing import Any
 
-from harness.agents._draw import Pen
+from harness.agents._draw import Pen, PlainPen
 from harness.agents._material import is_choice
 from harness.injection import Fault, known_faults
 from harness.inputs.scenario import FaultChoice, Scenario
@@ -35,6 +35,13 @@ def sites(scenario: Scenario) -> tuple[Site, ...]:
     return tuple(site for _, site in sorted(ranked, key=lambda pair: pair[0]))
 
 
+def both_ways(site: Site) -> tuple[FaultUse, ...]:
+    """A fault for good, then once: retries hide the one, only they see the other."""
+    once = draw_fault(PlainPen(), site, ())
+    lasting = 0 in site.kind.settings()["times"].metadata["choices"] and "times" not in site.choice.params
+    return (replace(once, params={**once.params, "times": 0}), once) if lasting else (once,)
+
+
 def crash_sweep(known: Sequence[Site]) -> tuple[FaultUse, ...]:
     """The first crash fault at every await, in an order that spreads evenly at any length (van der Corput's)."""
     crash = next((s.choice for s in known if s.kind.layer == "process"), None)
@@ -53,7 +60,7 @@ def draw_faults(pen: Pen, known: Sequence[Site], steps: Sequence[Step], most: in
         by_fault.setdefault(site.choice.fault, []).append(site)
     kinds = list(by_fault.values())
     count = 1 + (pen.below(most) if pen.chance(3) else 0)
-    return tuple(draw_fault(pen, pen.pick(pen.pick(kinds)), steps) for _ in range(count))
+    return tuple(draw_fault(pen, pen.bent(pen.pick(kinds)), steps) for _ in range(count))
 
 
 def draw_fault(pen: Pen, site: Site, steps: Sequence[Step]) -> FaultUse:

@@ -10,7 +10,7 @@ from harness.agents._brief import Agent, Brief
 from harness.agents._deviations import deviate
 from harness.agents._draft import Draft, wait
 from harness.agents._draw import Pen, PlainPen
-from harness.agents._faults import Site, crash_sweep, draw_fault, draw_faults, sites
+from harness.agents._faults import Site, both_ways, crash_sweep, draw_faults, sites
 from harness.agents._flows import FLOWS, Flow, Scene, fitting, patience, weighted
 from harness.agents._material import MANY_KEYS
 from harness.agents._plans import DrawFaults, assemble, nothing_to_do, set_the_scene
@@ -42,20 +42,16 @@ class Swarm(Agent):
         return assemble(pen, brief, self.name, drafts, contract, faults=faults)
 
     def deck(self, brief: Brief) -> tuple[Plan, ...]:
-        """Each call site × fault over each flow, nearest combinations first, and crashes at await after await."""
+        """Each flow × call site × fault, for good and once, a retry first; between them crashes at await after await."""
         scene, _ = set_the_scene(PlainPen(), brief)
         known, where = self._known(brief, scene)
-        pairs = [(f, s) for f in range(len(known)) for s in range(len(where))]
-        pairs.sort(key=lambda p: (sum(p), p[0]))
-        cards = [self._card(brief, known[f], where[s]) for f, s in pairs[: brief.scenario.plans]]
-        retried = next((f for f in known if f.name == "retry"), known[0])
-        crashes = [self._crash(brief, retried, use) for use in crash_sweep(where)]
+        ordered = sorted(known, key=lambda f: f.name != "retry")
+        uses = [use for site in where if site.kind.layer != "process" for use in both_ways(site)]
+        cards = [self._card(brief, flow, use) for flow in ordered for use in uses]
+        crashes = [self._card(brief, ordered[0], use) for use in crash_sweep(where)]
         return tuple(_every_third(cards, crashes))
 
-    def _card(self, brief: Brief, flow: Flow, site: Site) -> Plan:
-        return self._plain(brief, flow, lambda steps: (draw_fault(PlainPen(), site, steps),))
-
-    def _crash(self, brief: Brief, flow: Flow, use: FaultUse) -> Plan:
+    def _card(self, brief: Brief, flow: Flow, use: FaultUse) -> Plan:
         return self._plain(brief, flow, lambda steps: (use,))
 
     def _plain(self, brief: Brief, flow: Flow, faults: DrawFaults) -> Plan:

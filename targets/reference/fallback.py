@@ -54,7 +54,7 @@ class Fallback:
     def _refusal(self, connection: Connection, job: Job) -> str | None:
         eligible = ELIGIBLE
         if "FBK-02" in self._defects:
-            eligible = ELIGIBLE - {FaultKind.QUEUE_FULL}
+            eligible = ELIGIBLE - {FaultKind.QUEUE_FULL, FaultKind.BACKEND_FAILED}
         if job.reason not in eligible:
             return "internal_error"
         privacy = tenants.load(connection, job.tenant).privacy

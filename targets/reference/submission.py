@@ -77,9 +77,9 @@ class Desk:
         except PolicyUnavailable as refusal:
             await self._keep_failure(submission, refusal)
             raise
-        if "JOB-19" in self._defects:
-            return self._answer_early(actor, job, submission)
         try:
+            if "JOB-19" in self._defects:
+                return await self._answer_early(actor, job, submission)
             answer = await self._store.transaction(self._accept, actor, job, submission)
         except KeyTaken:
             return await self.submit(actor, submission)
@@ -123,11 +123,14 @@ class Desk:
         answer = _accepted(job)
         if submission.claim:
             self._keys.answer(connection, submission.claim, answer)
+        self._enter(connection, actor, job, submission)
+        return answer
+
+    def _enter(self, connection: Connection, actor: Actor, job: Job, submission: Submission) -> None:
         if "QUO-03" not in self._defects:
             self._quotas.reserve(connection, job.tenant, job.id, job.manifest.amounts())
         self._jobs.insert(connection, job, submission.label)
         self._note(connection, actor, submission, job.id)
-        return answer
 
     def _replay(self, connection: Connection, actor: Actor, submission: Submission, answer: Answer) -> Answer:
         self._note(connection, actor, submission, str(answer.body.get("id", "jobs")))
@@ -161,14 +164,18 @@ class Desk:
             answer = Answer(status=refusal.status, body=body)
             await self._store.transaction(self._keys.answer, submission.claim, answer)
 
-    def _answer_early(self, actor: Actor, job: Job, submission: Submission) -> Answer:
+    async def _answer_early(self, actor: Actor, job: Job, submission: Submission) -> Answer:
         async def write_behind() -> None:
             await asyncio.sleep(WRITE_BEHIND_S)
-            await self._store.transaction(self._accept, actor, job, submission)
+            await self._store.transaction(self._enter, actor, job, submission)
+            del self.unwritten[job.id]
 
-        self._worker.announce(job.id, first=write_behind)
+        answer = _accepted(job)
+        if submission.claim:
+            await self._store.transaction(self._keys.answer, submission.claim, answer)
         self.unwritten[job.id] = job
-        return _accepted(job)
+        self._worker.announce(job.id, first=write_behind)
+        return answer
 
 
 def _accepted(job: Job) -> Answer:

@@ -13,7 +13,7 @@ from harness.agents._draw import Pen, PlainPen
 from harness.agents._faults import Site, both_ways, crash_sweep, draw_faults, sites
 from harness.agents._flows import FLOWS, Flow, Scene, fitting, patience, weighted
 from harness.agents._material import MANY_KEYS
-from harness.agents._plans import DrawFaults, assemble, nothing_to_do, set_the_scene
+from harness.agents._plans import assemble, nothing_to_do, set_the_scene
 from harness.errors import UsageProblem
 from harness.model import FaultUse, Plan, Step
 
@@ -42,7 +42,7 @@ class Swarm(Agent):
         return assemble(pen, brief, self.name, drafts, contract, faults=faults)
 
     def deck(self, brief: Brief) -> tuple[Plan, ...]:
-        """Each flow × call site × fault, for good and once, a retry first; between them crashes at await after await."""
+        """Each flow × call site × fault, for good and once, a retry first; between them crashes, await by await."""
         scene, _ = set_the_scene(PlainPen(), brief)
         known, where = self._known(brief, scene)
         ordered = sorted(known, key=lambda f: f.name != "retry")
@@ -52,12 +52,9 @@ class Swarm(Agent):
         return tuple(_every_third(cards, crashes))
 
     def _card(self, brief: Brief, flow: Flow, use: FaultUse) -> Plan:
-        return self._plain(brief, flow, lambda steps: (use,))
-
-    def _plain(self, brief: Brief, flow: Flow, faults: DrawFaults) -> Plan:
         pen = PlainPen()
         scene, contract = set_the_scene(pen, brief)
-        return assemble(pen, brief, self.name, flow.write(scene), contract, faults=faults)
+        return assemble(pen, brief, self.name, flow.write(scene), contract, faults=lambda steps: (use,))
 
     def _known(self, brief: Brief, scene: Scene) -> tuple[tuple[Flow, ...], tuple[Site, ...]]:
         # Of the abuses only the shortest: a guard that fails open under a fault needs no more.

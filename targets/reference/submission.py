@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.engine import Connection
 
 from targets.reference import audit, tenants
-from targets.reference.errors import ApprovalRequired, Forbidden, PolicyUnavailable
+from targets.reference.errors import ApiError, ApprovalRequired, Forbidden, PolicyUnavailable
 from targets.reference.idempotency import UNANSWERED, Answer, Claim, Keys, KeyTaken
 from targets.reference.identity import Actor
 from targets.reference.jobs import Job, Jobs, Order
@@ -165,10 +165,14 @@ class Desk:
             await self._store.transaction(self._keys.answer, submission.claim, answer)
 
     async def _answer_early(self, actor: Actor, job: Job, submission: Submission) -> Answer:
-        async def write_behind() -> None:
+        async def write_behind() -> bool:
             await asyncio.sleep(WRITE_BEHIND_S)
-            await self._store.transaction(self._enter, actor, job, submission)
             del self.unwritten[job.id]
+            try:
+                await self._store.transaction(self._enter, actor, job, submission)
+            except ApiError:
+                return False
+            return True
 
         answer = _accepted(job)
         if submission.claim:

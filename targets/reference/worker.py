@@ -15,7 +15,8 @@ from targets.reference.idempotency import Keys
 from targets.reference.jobs import unfinished
 from targets.reference.timestamps import ms, now_ms
 
-Chore = Callable[[], Awaitable[None]]
+#: done before a job is driven; False if there is nothing to drive after all
+Chore = Callable[[], Awaitable[bool]]
 
 log = logging.getLogger(__name__)
 
@@ -73,9 +74,8 @@ class Worker:
 
     async def _tend(self, job_id: str, driver: Driver, first: Chore | None) -> None:
         try:
-            if first is not None:
-                await first()
-            await driver.run()
+            if first is None or await first():
+                await driver.run()
         except Exception:
             # the job stays as it is in the store, and the next sweep takes it up again
             log.exception("the driver of job %s failed", job_id)

@@ -72,7 +72,7 @@ async def another_target(start: Start, world: World) -> bool:
 
 @shows("APR-04")
 async def revised_while_executing(start: Start, world: World) -> bool:
-    async with start() as api:
+    async with start(POLICY_TIMEOUT_S="20") as api:
         change = await api.propose()
         await api.approve(change)
         asked = asyncio.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from harness.facts import ServiceCalled
 from harness.injection import Call, Injector
@@ -33,49 +34,56 @@ class Switchboard:
         """The answer to one request; the caller may be cancelled while it waits."""
         double = self._doubles[host]
         site = double.site(request)
-        call = Call("http", double.service, site.operation, request, site.run)
         asked = ServiceCalled(service=double.service, operation=site.operation, run=site.run)
-        cause = self._recorder.record(asked, "invoke")
-        own: list[Reply] = []
-        task = asyncio.create_task(self._serve(double, call, own), context=self._context.copy())
+        exchange = _Exchange(double, request, site, self._recorder.record(asked, "invoke"))
+        task = asyncio.create_task(self._serve(exchange), context=self._context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         reply: Reply | None = None
         try:
             reply = await asyncio.shield(task)
         finally:
-            unharmed = any(reply is answer for answer in own)
-            self._answered(double, site, request, reply or LOST, unharmed, cause)
+            self._answered(exchange, reply or LOST)
         return reply
 
-    async def _serve(self, double: Double, call: Call, own: list[Reply]) -> Reply:
-        """``own`` takes the double's own answers, so that a changed one can be told from them."""
-
-        async def handle(disturbed: Call) -> Reply:
-            own.append(await double.handle(disturbed.request or Request("", "")))
-            return own[-1]
-
+    async def _serve(self, exchange: _Exchange) -> Reply:
+        site = exchange.site
+        call = Call("http", exchange.double.service, site.operation, exchange.request, site.run)
         await asyncio.sleep(WIRE_LATENCY_MS / 1000)
-        reply: Reply = await self._injector.run(call, handle)
+        reply: Reply = await self._injector.run(call, exchange.handle)
         await asyncio.sleep(WIRE_LATENCY_MS / 1000)
         return reply
 
-    def _answered(
-        self, double: Double, site: Site, request: Request, reply: Reply, unharmed: bool, cause: int
-    ) -> None:
-        double.after(request, site, reply)
+    def _answered(self, exchange: _Exchange, reply: Reply) -> None:
+        exchange.double.after(exchange.request, exchange.site, reply)
         fact = ServiceCalled(
-            service=double.service,
-            operation=site.operation,
+            service=exchange.double.service,
+            operation=exchange.site.operation,
             status=reply.status if reply.cut_at != 0 else None,
-            delivered=unharmed,
-            run=site.run,
+            delivered=any(reply is own for own in exchange.own),
+            run=exchange.site.run,
         )
         good = reply.cut_at is None and reply.status < 500
-        self._recorder.record(fact, "ok" if good else "fail", cause)
+        self._recorder.record(fact, "ok" if good else "fail", exchange.cause)
 
     async def aclose(self) -> None:
         """Nobody waits any more: end what is still being served."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@dataclass
+class _Exchange:
+    """One request under way; ``own`` are the double's own answers, so that a changed one can be told from them."""
+
+    double: Double
+    request: Request
+    site: Site
+    cause: int
+    own: list[Reply] = field(default_factory=list)
+
+    async def handle(self, call: Call) -> Reply:
+        """What the double says, undisturbed."""
+        self.own.append(await self.double.handle(call.request or self.request))
+        return self.own[-1]

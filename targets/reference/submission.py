@@ -167,11 +167,12 @@ class Desk:
     async def _answer_early(self, actor: Actor, job: Job, submission: Submission) -> Answer:
         async def write_behind() -> bool:
             await asyncio.sleep(WRITE_BEHIND_S)
-            del self.unwritten[job.id]
             try:
                 await self._store.transaction(self._enter, actor, job, submission)
             except ApiError:
                 return False
+            finally:
+                del self.unwritten[job.id]
             return True
 
         answer = _accepted(job)

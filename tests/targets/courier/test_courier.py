@@ -108,9 +108,7 @@ Play = Callable[[Town], Awaitable[None]]
 
 
 @asynccontextmanager
-async def town(
-    bugs: str = "", machine: FakeMachine | None = None, **more: str
-) -> AsyncIterator[Town]:
+async def town(bugs: str = "", machine: FakeMachine | None = None, **more: str) -> AsyncIterator[Town]:
     machine = machine or FakeMachine()
     app = factory({**SETTINGS, "BUGS": bugs, **more})
     north = httpx.ASGITransport(app)
@@ -167,9 +165,7 @@ def test_other_work_is_polled_for(play: Callable[..., None]) -> None:
         told = await t.work()
         assert (told.status_code, told.json()["now"]) == (201, "NEW")
         assert (await t.end(told.json()["ref"]))["now"] == "DONE"
-        assert [w["ref"] for w in (await t.call("bob", "GET", "/work")).json()] == [
-            told.json()["ref"]
-        ]
+        assert [w["ref"] for w in (await t.call("bob", "GET", "/work")).json()] == [told.json()["ref"]]
 
     play(story)
 
@@ -222,9 +218,7 @@ def test_nonsense_is_refused(play: Callable[..., None], body: Any) -> None:
 
 def test_dedupe_belongs_to_the_org(play: Callable[..., None]) -> None:
     async def story(t: Town) -> None:
-        first, *others = await asyncio.gather(
-            t.work(dedupe="x"), t.work("bob", dedupe="x"), t.work("dee", dedupe="x")
-        )
+        first, *others = await asyncio.gather(t.work(dedupe="x"), t.work("bob", dedupe="x"), t.work("dee", dedupe="x"))
         same, foreign = others
         assert same.json()["ref"] == first.json()["ref"] != foreign.json()["ref"]
         assert [a.json().get("again", False) for a in (first, same, foreign)] == [
@@ -304,9 +298,7 @@ def test_held_work_is_stopped_at_once(play: Callable[..., None]) -> None:
         (FakeMachine(result={"0": 0.2}), 200),
     ],
 )
-def test_what_the_machine_cannot_do_is_computed(
-    play: Callable[..., None], machine: FakeMachine, spent: int
-) -> None:
+def test_what_the_machine_cannot_do_is_computed(play: Callable[..., None], machine: FakeMachine, spent: int) -> None:
     async def story(t: Town) -> None:
         told = await t.end((await t.work()).json()["ref"])
         assert (told["now"], told["via"]) == ("DONE", "computed")

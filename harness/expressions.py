@@ -25,7 +25,7 @@ class Expression:
         """Its value; an expression that fails on these variables (a missing field) is None."""
         try:
             return self._program.execute(dict(variables))
-        except (ValueError, TypeError, RuntimeError, KeyError):
+        except (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError):
             return None
 
 

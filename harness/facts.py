@@ -425,7 +425,7 @@ class ReferenceValue(Fact):
 
     job: str
     path: str
-    value: Any
+    value: Any = None
     run: str | None = None
 
 

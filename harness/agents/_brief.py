@@ -47,7 +47,7 @@ class Agent(ABC):
         return strategy(lambda pen: self.compose(pen, brief))
 
     def deck(self, brief: Brief) -> tuple[Plan, ...]:
-        """Plans worth playing before any is drawn, most promising first; few, and the same for every seed."""
+        """Plans worth playing beside what is drawn; few, the same for every seed, which only orders them anew."""
         return ()
 
 

@@ -146,7 +146,7 @@ class Stage:
 
     def crashes(self) -> tuple[str, ...]:
         """What crashed oracles said."""
-        return tuple(self.player.crashed.values()) if "player" in self.__dict__ else ()
+        return tuple({**self.player.stumbled, **self.player.crashed}.values()) if "player" in self.__dict__ else ()
 
     def result(self) -> ScenarioResult:
         """What the scenario came to so far."""

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
-from harness.errors import ContractBroken
+from harness.campaign._edits import size
+from harness.errors import ContractBroken, TargetError
 from harness.inputs.target import Target
 from harness.judging import Invariant, judge, known_invariants
 from harness.model import Event, History, Plan, Signature, Status, Verdict, Violation
@@ -61,6 +62,10 @@ class Player:
     invariants: Sequence[Invariant]
     #: oracles that crashed, with what they said; they judge no more
     crashed: dict[str, str] = field(default_factory=dict)
+    #: oracles that crashed on a candidate of shrinking; they go on judging, or the finding would be lost
+    stumbled: dict[str, str] = field(default_factory=dict)
+    #: the smallest plan that showed each signature, with its play: a finding even if nothing more can be played
+    witnesses: dict[Signature, tuple[Plan, Played]] = field(default_factory=dict)
     plays: int = 0
     _memory: dict[str, Judged] = field(default_factory=dict)
 
@@ -74,11 +79,30 @@ class Player:
         history = self.world.play(plan)
         judged = self._judge(history)
         self._memory[encode(plan)] = judged
-        return Played(history, judged)
+        played = Played(history, judged)
+        self._witness(plan, played)
+        return played
 
     def judge(self, plan: Plan) -> Judged:
         """What a plan comes to; played only if no equal one was."""
         return self.recall(plan) or self.play(plan).judged
+
+    def shows(self, plan: Plan, signature: Signature) -> bool:
+        """Whether a candidate of shrinking shows a signature; one that can't be played or judged does not."""
+        before = dict(self.crashed)
+        try:
+            return signature in self.judge(plan).violations
+        except (TargetError, ContractBroken):
+            return False
+        finally:
+            self.stumbled |= {k: why for k, why in self.crashed.items() if k not in before}
+            self.crashed = before
+
+    def _witness(self, plan: Plan, played: Played) -> None:
+        for signature in played.judged.violations:
+            known = self.witnesses.get(signature)
+            if known is None or size(plan) < size(known[0]):
+                self.witnesses[signature] = plan, played
 
     def _judge(self, history: History) -> Judged:
         verdicts = self._all_at_once(history) or self._one_by_one(history)

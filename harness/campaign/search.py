@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.agents._brief import Agent, Brief
@@ -16,7 +16,7 @@ from harness.campaign._edits import size
 from harness.campaign.playing import Judged, Played, Player
 from harness.errors import ContractBroken
 from harness.model import Plan, Signature
-from harness.seed import derive
+from harness.seed import derive, stream
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -35,6 +35,8 @@ class Hit:
     plays: int
     #: further new signatures of the plan as drawn
     also: tuple[Signature, ...] = ()
+    #: Ctrl-C came while Hypothesis made its cuts: nothing more may be played
+    interrupted: bool = False
 
 
 class _Violated(Exception):
@@ -64,14 +66,14 @@ class Search:
     _deck: tuple[Plan, ...] | None = None
 
     def slice(self, plans: int) -> Hit | None:
-        """Play up to so many new plans; stops at a hit. Half of them from the agent's deck while it lasts."""
+        """Play up to so many new plans; stops at a hit. Up to half from the agent's deck while it lasts."""
         self.slices += 1
         allowance = _Allowance(plans)
         return self._deal(allowance, -(-plans // 2)) or self._draw(allowance)
 
     def _deal(self, allowance: _Allowance, most: int) -> Hit | None:
         if self._deck is None:
-            self._deck = self.agent.deck(self.brief)
+            self._deck = self._shuffled()
         while self.dealt < len(self._deck) and most and not self.expired():
             plan = self._deck[self.dealt]
             self.dealt += 1
@@ -82,12 +84,24 @@ class Search:
                     return Hit(new[0], plan, plan, 0, new[1:])
         return None
 
+    def _shuffled(self) -> tuple[Plan, ...]:
+        """Dealt in one order under every seed, finding a defect on five seeds would be one observation, not five."""
+        cards = list(self.agent.deck(self.brief))
+        stream(self.brief.seed, self.brief.scenario.name, self.agent.name, "deck").shuffle(cards)
+        return tuple(cards)
+
     def _draw(self, allowance: _Allowance) -> Hit | None:
         if allowance.left <= 0:
             return None
         hunt = _Hunt(self, allowance)
         seed = derive(self.brief.seed, self.brief.scenario.name, self.agent.name, self.slices)
-        run_hypothesis(self.agent.plans(self.brief), seed, allowance.left * _DRAWS_A_PLAN, hunt.test)
+        try:
+            run_hypothesis(self.agent.plans(self.brief), seed, allowance.left * _DRAWS_A_PLAN, hunt.test)
+        except KeyboardInterrupt:
+            hit = hunt.hit()
+            if hit is None:
+                raise
+            return replace(hit, interrupted=True)
         return hunt.hit()
 
     def news(self, judged: Judged) -> tuple[Signature, ...]:
@@ -147,14 +161,12 @@ class _Hunt:
         return bool(new)
 
     def _shrinking(self, plan: Plan) -> bool:
-        player = self.search.player
-        judged = player.recall(plan)
-        if judged is None:
-            if self.plays >= self.search.hypothesis_plays:
+        search = self.search
+        if search.player.recall(plan) is None:
+            if self.plays >= search.hypothesis_plays or search.expired():
                 raise _Enough
             self.plays += 1
-            judged = player.play(plan).judged
-        found = self.signature in judged.violations
+        found = self.signature is not None and search.player.shows(plan, self.signature)
         if found and self.smallest is not None and size(plan) < size(self.smallest):
             self.smallest = plan
         return found

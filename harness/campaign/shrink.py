@@ -37,37 +37,46 @@ def shrink(
     most_plays: int = 400,
     first_contract: Mapping[str, Any] | None = None,
     seen: Callable[[Plan, int], None] = lambda plan, plays: None,
+    expired: Callable[[], bool] = lambda: False,
 ) -> Shrunk:
     """Shrink a plan for which ``holds``; ``seen`` is told of every smaller plan and the plays so far.
 
-    ``first_contract``: the simplest value of each contract term that was drawn from choices.
+    ``first_contract``: the simplest value of each contract term that was drawn from choices. ``expired``: whether to
+    stop with what there is, for budgets in seconds.
     """
-    work = _Work(plan, holds, most_plays, seen)
+    work = _Work(plan, holds, seen, lambda plays: plays >= most_plays or expired())
     while work.round(first_contract or {}):
         pass
     work.attempt(renumbered(work.plan), equal=True)
-    return Shrunk(work.plan, work.plays, work.plays < most_plays)
+    return Shrunk(work.plan, work.plays, not work.spent)
 
 
 class _Work:
     """One shrinking: the smallest plan so far and the plays it took."""
 
-    def __init__(self, plan: Plan, holds: Predicate, most: int, seen: Callable[[Plan, int], None]) -> None:
+    def __init__(
+        self, plan: Plan, holds: Predicate, seen: Callable[[Plan, int], None], over: Callable[[int], bool]
+    ) -> None:
         self.plan, self.plays = plan, 0
-        self._holds, self._most, self._seen = holds, most, seen
+        self._holds, self._seen, self._over = holds, seen, over
         self._refused: set[str] = set()
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing more may be tried."""
+        return self._over(self.plays)
 
     def round(self, first_contract: Mapping[str, Any]) -> bool:
         """Every pass once; whether anything became smaller."""
         before = self.plan
         for candidates in PASSES:
             self._exhaust(lambda p, make=candidates: make(p, first_contract))  # type: ignore[misc]
-        return self.plan is not before and self.plays < self._most
+        return self.plan is not before and not self.spent
 
     def _exhaust(self, make: Callable[[Plan], Iterable[Plan]]) -> None:
         """Candidates of one pass until it has none that holds; after a success it goes on where it was."""
         position = 0
-        while self.plays < self._most:
+        while not self.spent:
             tries = enumerate(make(self.plan))
             hit = next((n for n, c in tries if n >= position and self.attempt(c)), None)
             if hit is None and position == 0:
@@ -81,7 +90,7 @@ class _Work:
 
     def attempt(self, candidate: Plan, *, equal: bool = False) -> bool:
         """Take a candidate if it is smaller and holds. ``equal``: renaming, which is as small."""
-        if self.plays >= self._most or not candidate.steps or candidate == self.plan:
+        if self.spent or not candidate.steps or candidate == self.plan:
             return False
         if not equal and not self._simpler(candidate):
             return False

@@ -352,10 +352,22 @@ def _after_rejection(case: Case, rejection: NorthCall, execution: NorthCall) -> 
             observed="it was executed after an acknowledged rejection, and it ran",
             evidence=tuple(sorted({*rejection.evidence, *execution.evidence, *shown})),
         )
-    elif execution.outcome == "refused":
+    elif execution.reason in _FOR_REJECTION and _would_suffice(case, rejection, execution):
         yield Held()
 
 
+def _would_suffice(case: Case, rejection: NorthCall, execution: NorthCall) -> bool:
+    """Whether an execution had all its approvals, so that only the rejection stood against it."""
+    change, rule = change_of(rejection) or "", policy(case)
+    writers = [c for c, _ in writings(case, change)]
+    barred = {rejection.person, *(c.person for c in writers)}
+    given = certain(case, approvals(case, change, execution.n, execution), execution.n)
+    good = [a for a in given if a.person not in barred and all(before(c, a.call) for c in writers)]
+    return bool(rule.stages) and filled(rule, good, lambda a: a.person, sure=True)
+
+
+#: refusals that a rejection may be the cause of
+_FOR_REJECTION = ("approval", "conflict", "gone")
 _LEAVES = {
     "rejected": ("draft", "open", "approved", "executed"),
     "expired": ("draft", "open", "approved", "executed"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from numbers import Real
 
 from harness.case import Case, NorthCall, Sighting, Span, Strike, before
@@ -42,8 +42,9 @@ def _allowed(case: Case, job: str) -> list[bool]:
     "F1",
     area="fallback",
     name="Every fault is resolved",
-    rule="Where fallback is allowed, a job struck by an eligible fault of the quantum side succeeds, or fails for "
-    "a documented reason, before its deadline; all eligible kinds alike.",
+    rule="Where fallback is allowed, a job struck by an eligible fault of the quantum side succeeds before its "
+    "deadline, or fails for a reason that the contract names as forbidding fallback; all eligible kinds alike. "
+    "Not judged: whether such a reason was true.",
     needs=(
         "role:get_job",
         "sees:JobSeen.state",
@@ -55,13 +56,18 @@ def _allowed(case: Case, job: str) -> list[bool]:
 )
 def every_fault_resolved(case: Case) -> Iterator[Check]:
     """Jobs that an eligible fault surely struck, and how they ended."""
-    eligible = set(case.contract["fallback.eligible"] or ())
     for job in case.job_ids:
         struck = strikes_on(case, job)
-        mine = [s for s in struck.sure if s.fact.fault in eligible and not _blames_job(case, s)]
+        mine = _eligible(case, struck.sure)
         if mine and all(_allowed(case, job)) and not _asked_to_stop(case, job):
-            counted = {s.n for s in struck.maybe if s.fact.fault in eligible and not _blames_job(case, s)}
+            counted = {s.n for s in _eligible(case, struck.maybe)}
             yield _resolution(case, job, mine, [s for s in struck.maybe if s.n not in counted])
+
+
+def _eligible(case: Case, strikes: Iterable[Strike]) -> list[Strike]:
+    """The strikes after which the contract owes a fallback."""
+    kinds = set(case.contract.get("fallback.eligible") or ())
+    return [s for s in strikes if s.fact.fault in kinds and not _blames_job(case, s)]
 
 
 def _blames_job(case: Case, strike: Strike) -> bool:
@@ -85,14 +91,15 @@ def _resolution(case: Case, job: str, mine: list[Strike], others: list[Strike]) 
         return Held()
     reasons = case.contract.get("fallback.reasons")
     if last.what.reason is not None and last.what.reason in (reasons or ()):
-        return Held()
+        return Unclear("it failed for a reason that forbids fallback; whether that was true can't be seen")
     if others:
         return Unclear("another fault may be the reason of the failure")
-    if reasons is None or (last.what.reason is None and reasons):
+    hidden = last.what.reason is None and last.what.state != "expired"
+    if reasons is None or (hidden and reasons):
         return Unclear("the reason of the failure is not shown, or no reasons are documented")
     return Violation(
         clause="an eligible fault ended in failure instead of fallback",
-        expected="it succeeds, by retry or fallback, or fails for a documented reason",
+        expected="it succeeds, by retry or fallback, or fails for a reason that forbids fallback",
         observed=f"after {kinds} the job is {last.what.state}, reason {last.what.reason}",
         evidence=tuple(sorted({*last.evidence, *(s.n for s in mine)})),
     )
@@ -124,7 +131,8 @@ def _unresolved(case: Case, job: str, mine: list[Strike], kinds: str) -> Check:
     area="fallback",
     name="Honest provenance",
     rule="A result names the backend whose output it serves; it says fallback exactly if that is not what was "
-    "requested; and it never changes.",
+    "requested; and it never changes, nor does its output digest. Not judged: the digest against the bytes "
+    "served, and one audit entry per failed attempt and per switch.",
     needs=(
         "role:get_result",
         "sees:ResultSeen.fallback|sees:ResultSeen.executed|sees:ResultSeen.backend_job",
@@ -243,7 +251,8 @@ def _dishonest(
     "F3",
     area="fallback",
     name="Fallback is guarded like a start",
-    rule="A fallback runs only while the tenant allows it; its classical time is accounted, within the limit.",
+    rule="A fallback runs only while the tenant allows it; its classical time is accounted, within the limit. "
+    "Not judged of a fallback's start: the input's digest, approvals (A1), policy decision and purpose (P1, P2).",
     needs=("role:get_result", "contract:fallback.allowed", "sees:ResultSeen.fallback"),
 )
 def fallback_guarded(case: Case) -> Iterator[Check]:
@@ -251,11 +260,11 @@ def fallback_guarded(case: Case) -> Iterator[Check]:
     for job in case.job_ids:
         result = result_of(case, job)
         if result is not None and _by_fallback(case, result):
-            yield _permission(case, job, result)
+            yield from _permission(case, job, result)
             yield from _accounted(case, job, result)
         elif result is None and final_state(case, job) == "failed":
             forbidden = not any(_allowed(case, job))
-            if forbidden and strikes_on(case, job).sure:
+            if forbidden and _eligible(case, strikes_on(case, job).sure):
                 yield Held()
     yield from _classical_limit(case)
 
@@ -267,14 +276,16 @@ def _by_fallback(case: Case, result: Sighting[ResultSeen]) -> bool:
     return _deliverable(case, result.what.job, result.to_n) is False
 
 
-def _permission(case: Case, job: str, result: Sighting[ResultSeen]) -> Check:
+def _permission(case: Case, job: str, result: Sighting[ResultSeen]) -> Iterator[Check]:
+    """Where fallback was surely allowed nothing could have failed, so nothing is counted."""
     allowed = _allowed(case, job)
     if all(allowed):
-        return Held()
+        return
     if any(allowed):
-        return Unclear("the permission changed while the job was live")
+        yield Unclear("the permission changed while the job was live")
+        return
     settings = [c for c in case.calls("set_fallback") if c.maybe_happened]
-    return Violation(
+    yield Violation(
         clause="fallback though the tenant forbids it",
         expected="the job fails: its tenant forbids classical fallback",
         observed=f"it was served by the classical path ({result.what.executed})",

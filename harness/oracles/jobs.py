@@ -12,9 +12,6 @@ from harness.model import Violation
 from harness.oracles._keys import KeyUse, differs, key_uses, same_work, unsettled_retry
 from harness.oracles._work import MAKERS, Bounds, asked, deleted_reads, job_tenant, terminal_sightings
 
-#: a pipeline that confirmed a stop, and was not disturbed, has asked the backend for it within this time
-ASKING_NS = NS_PER_S
-
 
 def _broken(clause: str, expected: str, observed: str, *evidence: tuple[int, ...]) -> Violation:
     numbers = tuple(sorted({n for some in evidence for n in some}))
@@ -283,13 +280,13 @@ def cancel_means_cancel(case: Case) -> Iterator[Check]:
             yield from _deleted(case, job, deletions[0], slack_ns)
 
 
-def _never_asked(case: Case, run: Run, stop: NorthCall) -> bool:
-    """A run went on to its end after a confirmed stop of which nothing ever told the backend."""
+def _never_asked(case: Case, run: Run, stop: NorthCall, slack_ns: int) -> bool:
+    """A run went on to its end past the stated time after a stop of which nothing ever told the backend."""
     if any(isinstance(e.fact, CancelReceived) and e.fact.run == run.id for e in case.cancels):
         return False
     undisturbed = not case.crashes and not any(s.fact.service == "backend" for s in case.strikes)
     completed = run.started_n is not None and run.ended is not None and run.ended.state == "completed"
-    return undisturbed and completed and _after(run.ended_ns, run.ended_n, stop, ASKING_NS)
+    return undisturbed and completed and _after(run.ended_ns, run.ended_n, stop, slack_ns)
 
 
 def _after(ns: int | None, n: int | None, stop: NorthCall, slack_ns: int) -> bool:
@@ -322,7 +319,7 @@ def _cancelled(case: Case, job: str, stop: Sighting[JobSeen], slack_ns: int) -> 
 
 def _finished(case: Case, job: str, run: Run, stop: Sighting[JobSeen], slack_ns: int) -> Check:
     """The backend executed it to the end, though the job is shown as cancelled."""
-    if _after(run.ended_ns, run.ended_n, stop.call, slack_ns) or _never_asked(case, run, stop.call):
+    if _after(run.ended_ns, run.ended_n, stop.call, slack_ns):
         return _went_on("a cancelled job kept running", run, stop.evidence)
     asked_n = min((c.n for c in case.calls("cancel_job") if c.param("job") == job), default=0)
     if any(s.fact.service == "backend" and (s.to_n is None or s.to_n > asked_n) for s in case.strikes):
@@ -356,7 +353,7 @@ def _deleted(case: Case, job: str, stop: NorthCall, slack_ns: int) -> Iterator[C
             continue
         if _after(run.started_ns, run.started_n, stop, slack_ns):
             yield _went_on("a deleted job started", run, stop.evidence)
-        elif _never_asked(case, run, stop):
+        elif _never_asked(case, run, stop, slack_ns):
             yield _went_on("a deleted job kept running", run, stop.evidence)
         elif run.ended is not None and run.ended.state == "completed":
             yield Unclear("the backend may have finished before it could be stopped")

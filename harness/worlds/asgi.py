@@ -240,12 +240,17 @@ class _Scene:
         around = isolation.Surroundings(self.loop, self._chance, self.switchboard.route, self.switchboard.hosts)
         self.arounds.append(around)
         isolation.surround(life, around)
-        if self.injector.has_process_faults:
-            life.on_step = self.injector.count_await
         settings = self.world.settings(self.terms, self.world.store_path(len(self.lives)))
-        process = Process(self.world.app(settings, fresh), life)
+        process = Process(life)
+        # An app that is used again is made once: making it must not draw from the chance of this play.
+        around.rng = stream(0, "factory")
+        process.make(lambda: self.world.app(settings, fresh))
+        around.rng = self._chance
         self.lives.append(process)
         await process.start()
+        if self.injector.has_process_faults:
+            # not before: a kill of what is not up yet would be a strike without an effect
+            life.on_step = self.injector.count_await
         self.process = process
 
     def _crash(self, index: int, fault: Fault) -> None:
@@ -338,7 +343,7 @@ class _Scene:
             doubles=tuple(sorted({d.service for d in self.doubles.values()})),
             faults=tuple(sorted(known_faults())),
             correlation=target.correlation,
-            concurrency=CONCURRENCY,
+            concurrency=f"{CONCURRENCY}, {'one SQLite file' if target.store else 'state in memory'}",
             persons={a.person: a.abilities for a in target.actors.values()},
             lifecycle=target.lifecycle,
             audited=target.audited,

@@ -18,6 +18,8 @@ import random
 import socket
 import sqlite3
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -80,7 +82,7 @@ def playing(loop: VirtualLoop, seed_rng: random.Random) -> Iterator[None]:
     """Wall clock and the global random generator follow the play; both are restored after it."""
     import time_machine
 
-    state = random.getstate()
+    state, numpy_state = random.getstate(), _seeded_numpy(seed_rng.getrandbits(32))
     random.setstate(seed_rng.getstate())
     travel = time_machine.travel(EPOCH_S + loop.time(), tick=False)
     traveller = travel.start()
@@ -91,6 +93,18 @@ def playing(loop: VirtualLoop, seed_rng: random.Random) -> Iterator[None]:
         loop.on_jump = None
         travel.stop()
         random.setstate(state)
+        if numpy_state is not None:
+            sys.modules["numpy"].random.set_state(numpy_state)
+
+
+def _seeded_numpy(seed: int) -> Any:
+    """Numpy's global generator follows the play as well, where a target has loaded it; its former state."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return None
+    state = numpy.random.get_state()
+    numpy.random.seed(seed)
+    return state
 
 
 @cache
@@ -168,12 +182,18 @@ def _install_refusals() -> None:
     def socket_name(_: Any, address: Any, *__: Any) -> str:
         return f"a socket to {address[0]}:{address[1]}" if isinstance(address, tuple) else f"a socket to {address}"
 
-    for name in ("connect", "connect_ex"):
+    for name in ("connect", "connect_ex", "bind"):
         _replace(socket.socket, name, refusing(getattr(socket.socket, name), socket_name))
-    look_up = refusing(socket.getaddrinfo, lambda host, *_, **__: f"a name look-up of {host}")
-    _replace(socket, "getaddrinfo", look_up)
+    _replace(socket.socket, "sendto", refusing(socket.socket.sendto, lambda s, *a: socket_name(s, a[-1])))
+    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
+        look_up = refusing(getattr(socket, name), lambda host, *_, **__: f"a name look-up of {host}")
+        _replace(socket, name, look_up)
     start = refusing(threading.Thread.start, lambda thread, *_, **__: f"the thread {thread.name}")
     _replace(threading.Thread, "start", start)
+    for name in ("system", "fork", "posix_spawn"):
+        _replace(os, name, refusing(getattr(os, name), lambda *_, **__: "another process"))
+    popen = refusing(subprocess.Popen.__init__, lambda _, args, *__, **___: f"the process {args!r}")
+    _replace(subprocess.Popen, "__init__", popen)
 
 
 # ---------------------------------------------------------------- threads that are none

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
-from harness.errors import TargetUnreachable
+from harness.errors import QHarnessError, TargetUnreachable
 from harness.inputs.binding import Answer, Outgoing
 from harness.loop import LIFE, Life, VirtualLoop
 from harness.worlds.player import Failure
@@ -26,8 +26,9 @@ LIFESPAN_LIMIT_S = 60.0
 class Process:
     """An ASGI app between start and crash or shutdown. Its tasks run in the context of its Life."""
 
-    def __init__(self, app: ASGIApp, life: Life) -> None:
-        self.app, self.life = app, life
+    def __init__(self, life: Life) -> None:
+        self.life = life
+        self.app: ASGIApp = _no_app
         self._context = contextvars.copy_context()
         self._context.run(LIFE.set, life)
         self._state: dict[str, Any] = {}
@@ -36,17 +37,26 @@ class Process:
         self._lifespan: asyncio.Task[None] | None = None
         self._waiting: dict[asyncio.Future[Answer | Failure], asyncio.Task[None]] = {}
 
+    def make(self, factory: Callable[[], ASGIApp]) -> None:
+        """Make the app, within this life: what its factory does is as much the target's doing as what it serves."""
+        try:
+            self.app = self._context.run(factory)
+        except QHarnessError:
+            raise
+        except Exception as error:
+            raise TargetUnreachable(f"the target's factory failed: {type(error).__name__}: {error}") from error
+
     async def start(self) -> None:
         """Run the lifespan's start-up; raises TargetUnreachable with the target's own words if it fails."""
         self._lifespan = self._spawn(self._run_lifespan())
         answer = await self._lifespan_turn("lifespan.startup")
-        if answer["type"] == "lifespan.startup.failed":
+        if answer["type"] != "lifespan.startup.complete":
             raise TargetUnreachable(f"the target failed to start: {answer.get('message', '')}".strip())
 
     async def stop(self) -> None:
         """Run the lifespan's shut-down."""
         answer = await self._lifespan_turn("lifespan.shutdown")
-        if answer["type"] == "lifespan.shutdown.failed":
+        if answer["type"] != "lifespan.shutdown.complete":
             raise TargetUnreachable(f"the target failed to stop: {answer.get('message', '')}".strip())
         if self._lifespan is not None:
             await self._lifespan
@@ -104,7 +114,7 @@ class Process:
             await self.app(scope, self._to_app.get, self._from_app.put)
         except Exception as error:
             words = f"{type(error).__name__}: {error}"
-            self._from_app.put_nowait({"type": "lifespan.startup.failed", "message": words})
+            self._from_app.put_nowait({"type": "lifespan.failed", "message": words})
 
 
 class _Exchange:
@@ -169,3 +179,7 @@ class _Exchange:
             "server": ("target.test", 80),
             "state": dict(self._state),
         }
+
+
+async def _no_app(*_: object) -> None:
+    raise TargetUnreachable("a process that was never given its app")

@@ -82,7 +82,8 @@ def bare_rate(target: Target, seconds: float) -> float:
     app = Starlette(routes=[Route("/", nothing)])
 
     async def burst() -> None:
-        process = Process(app, Life(0))
+        process = Process(Life(0))
+        process.make(lambda: app)
         for _ in range(200):
             await process.send(Outgoing("GET", "/", {}), 1000)
 

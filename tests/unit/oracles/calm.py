@@ -21,9 +21,11 @@ from tests.unit.oracles.canaries import (
     audited,
     charge,
     decided,
+    deleted_but_running,
     executed,
     fault_not_resolved,
     forbidden_fallback,
+    kept_running,
     outage,
     proposed,
     quiet,
@@ -40,6 +42,12 @@ def heavy_run_as_approved() -> Story:
 
 def second_execution_refused() -> Story:
     return executed(approved()).refused("execute_change", "bob", "conflict", change="c1")
+
+
+def rejected_though_all_approved() -> Story:
+    """Every seat is filled, so that only the rejection can stand against it."""
+    story = decided(approved(), "root", verdict="reject")
+    return story.refused("execute_change", "ann", "conflict", change="c1")
 
 
 def refused_in_outage() -> Story:
@@ -62,6 +70,10 @@ def refused_for_want_of_room() -> Story:
 
 
 def fault_resolved() -> Story:
+    return forbidden_fallback(allowed=True)
+
+
+def excused_by_a_stated_reason() -> Story:
     return fault_not_resolved(reason="quota_exceeded")
 
 
@@ -70,8 +82,9 @@ def honest_result() -> Story:
     return story.call("get_result", "ann", ResultSeen(job="j1", fallback=False, executed="qpu"), job="j1")
 
 
-def honest_fallback() -> Story:
-    return forbidden_fallback(allowed=True)
+def fallback_forbidden() -> Story:
+    story = Story({"fallback.allowed": False}).submit("j1").accept("r1", "j1").strike("job_failed", "r1")
+    return story.start("r1").end("r1", "failed").state("j1", "failed", reason="fallback_forbidden")
 
 
 def right_number() -> Story:
@@ -118,7 +131,7 @@ HELD: Mapping[str, Tale] = {
     "Q5": refused_for_want_of_room,
     "F1": fault_resolved,
     "F2": honest_result,
-    "F3": honest_fallback,
+    "F3": fallback_forbidden,
     "F6": right_number,
     "J1": key_replayed,
     "J2": whole_life,
@@ -257,15 +270,19 @@ def cancel_loses() -> Story:
     return served(story, fallback=False)
 
 
+def ended_by_itself_in_time() -> Story:
+    """A confirmed cancel may take its stated time to reach the backend."""
+    return kept_running(1.5)
+
+
+def ended_by_itself_though_deleted() -> Story:
+    return deleted_but_running(1.5)
+
+
 def late_entry() -> Story:
     story = Story({"timing.audit_lag_s": 60})
     story.answer(story.ask("submit_job", "ann", shots=10), JobSeen(job="j1"), request="q1")
     return story.wait(2).closing("read_audit", "ann")
-
-
-def fallback_forbidden() -> Story:
-    story = Story({"fallback.allowed": False}).submit("j1").accept("r1", "j1").strike("job_failed", "r1")
-    return story.start("r1").end("r1", "failed").state("j1", "failed", reason="fallback_forbidden")
 
 
 def one_more_status_call() -> Story:
@@ -351,6 +368,47 @@ def down_leaves_no_entry() -> Story:
     return story.wait(2).closing("read_audit", "ann")
 
 
+# ---------------------------------------------------------------- not tested: nothing could have failed
+
+
+def rejected_with_a_seat_empty() -> Story:
+    story = decided(decided(proposed(), "bob"), "cat", verdict="reject")
+    return story.refused("execute_change", "ann", "conflict", change="c1")
+
+
+def rejected_but_refused_for_quota() -> Story:
+    story = decided(approved(), "root", verdict="reject")
+    lowering = story.ask("set_quota", "ann", dimension="shots", limit=50)
+    story.answer(lowering, QuotaSeen(tenant="north", dimension="shots", limit=50), status=200)
+    return story.wait(5).refused("execute_change", "ann", "quota", change="c1")
+
+
+def stopped_by_its_owner() -> Story:
+    story = Story().submit("j1").accept("r1", "j1").strike("job_failed", "r1").start("r1").end("r1", "failed")
+    story.call("cancel_job", "ann", JobSeen(job="j1", state="cancelling"), job="j1")
+    return story.state("j1", "cancelled", reason="cancelled")
+
+
+def fallback_always_allowed() -> Story:
+    return forbidden_fallback(allowed=True)
+
+
+def forbidden_but_not_struck() -> Story:
+    return Story({"fallback.allowed": False}).submit("j1").state("j1", "failed", reason="internal_error")
+
+
+def forbidden_but_not_eligible() -> Story:
+    story = Story({"fallback.allowed": False}).submit("j1").accept("r1", "j1").strike("slow_start", "r1")
+    return story.start("r1").end("r1", "failed").state("j1", "failed", reason="internal_error")
+
+
+#: invariant → stories that must not be counted as held
+UNTESTED: Mapping[str, tuple[Tale, ...]] = {
+    "A5": (rejected_with_a_seat_empty, rejected_but_refused_for_quota),
+    "F1": (refused_by_the_job_itself, stopped_by_its_owner),
+    "F3": (fallback_always_allowed, forbidden_but_not_struck, forbidden_but_not_eligible),
+}
+
 DECOYS: tuple[Tale, ...] = (
     foreign_403,
     foreign_404,
@@ -358,6 +416,10 @@ DECOYS: tuple[Tale, ...] = (
     cancel_loses,
     late_entry,
     fallback_forbidden,
+    excused_by_a_stated_reason,
+    rejected_though_all_approved,
+    ended_by_itself_in_time,
+    ended_by_itself_though_deleted,
     one_more_status_call,
     parallel_decisions,
     refused_by_the_job_itself,

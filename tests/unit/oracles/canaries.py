@@ -243,9 +243,17 @@ def refused_for_nothing() -> Story:
 # ---------------------------------------------------------------- F
 
 
-def fault_not_resolved(**state: Any) -> Story:
+def fault_not_resolved(state: str = "failed", reason: str | None = "internal_error") -> Story:
     story = Story().submit("j1").accept("r1", "j1").strike("job_failed", "r1").start("r1").end("r1", "failed")
-    return story.state("j1", "failed", **({"reason": "internal_error"} | state))
+    return story.state("j1", state, reason=reason)
+
+
+def fault_left_to_the_deadline() -> Story:
+    return fault_not_resolved(reason="deadline")
+
+
+def fault_left_to_expire() -> Story:
+    return fault_not_resolved(state="expired", reason=None)
 
 
 def mislabelled() -> Story:
@@ -256,6 +264,11 @@ def mislabelled() -> Story:
 def result_changed() -> Story:
     story = served(Story().submit("j1").run("r1", "j1"), fallback=False, value=1.0)
     return story.call("get_result", "ann", ResultSeen(job="j1", fallback=False, value=0.5), job="j1")
+
+
+def digest_changed() -> Story:
+    story = served(Story().submit("j1").run("r1", "j1"), fallback=False, output_digest="d1")
+    return story.call("get_result", "ann", ResultSeen(job="j1", fallback=False, output_digest="d2"), job="j1")
 
 
 def forbidden_fallback(allowed: bool = False) -> Story:
@@ -329,9 +342,14 @@ def started_after_cancel() -> Story:
     return Story().submit("j1").state("j1", "cancelled").wait(10).run("r1", "j1")
 
 
-def kept_running() -> Story:
-    story = Story().submit("j1").accept("r1", "j1").start("r1")
-    return story.call("cancel_job", "ann", JobSeen(job="j1", state="cancelled"), job="j1").wait(10).end("r1")
+def kept_running(seconds: float = 6, stated: float = 5) -> Story:
+    """It is confirmed as cancelled, and the run ends by itself later."""
+    story = Story({"timing.cancel_s": stated}).submit("j1").accept("r1", "j1").start("r1")
+    return story.call("cancel_job", "ann", JobSeen(job="j1", state="cancelled"), job="j1").wait(seconds).end("r1")
+
+
+def kept_running_against_a_narrow_promise() -> Story:
+    return kept_running(1.5, stated=1)
 
 
 def cancelled_though_finished() -> Story:
@@ -341,9 +359,9 @@ def cancelled_though_finished() -> Story:
     return story.cancel_received("r1", effective=False).state("j1", "cancelled")
 
 
-def deleted_but_running() -> Story:
+def deleted_but_running(seconds: float = 6) -> Story:
     story = Story().submit("j1").accept("r1", "j1").start("r1").call("delete_job", "ann", job="j1")
-    return story.wait(10).end("r1")
+    return story.wait(seconds).end("r1")
 
 
 def stuck() -> Story:
@@ -443,8 +461,8 @@ CANARIES: Mapping[str, tuple[Tale, ...]] = {
     "Q2": (slot_leaked, use_undercounted),
     "Q3": (charged_twice, retry_charged),
     "Q5": (refused_for_nothing,),
-    "F1": (fault_not_resolved,),
-    "F2": (mislabelled, result_changed),
+    "F1": (fault_not_resolved, fault_left_to_the_deadline, fault_left_to_expire),
+    "F2": (mislabelled, result_changed, digest_changed),
     "F3": (forbidden_fallback, unaccounted_fallback),
     "F6": (wrong_number,),
     "J1": (
@@ -456,7 +474,13 @@ CANARIES: Mapping[str, tuple[Tale, ...]] = {
         run_again_unknowing,
     ),
     "J2": (left_terminal, backwards, version_back),
-    "J3": (started_after_cancel, kept_running, cancelled_though_finished, deleted_but_running),
+    "J3": (
+        started_after_cancel,
+        kept_running,
+        kept_running_against_a_narrow_promise,
+        cancelled_though_finished,
+        deleted_but_running,
+    ),
     "J4": (stuck, cancel_never_ends, lost_job, missing_in_list, listed_twice, key_never_settles, failure_replayed),
     "U1": (
         denial_not_written,

@@ -7,7 +7,14 @@ import pytest
 from harness.judging import judge, known_invariants
 from harness.model import Status, Verdict
 from tests.histories import Story
-from tests.unit.oracles.calm import DECOYS, HELD, UNCERTAIN
+from tests.unit.oracles.calm import (
+    DECOYS,
+    HELD,
+    UNCERTAIN,
+    UNTESTED,
+    excused_by_a_stated_reason,
+    rejected_though_all_approved,
+)
 from tests.unit.oracles.canaries import Tale
 
 
@@ -31,6 +38,27 @@ def test_overlapping_bounds_are_inconclusive(rule: str) -> None:
     assert verdicts[rule].inconclusive > 0, verdicts[rule]
     assert verdicts[rule].reason
     assert not [v for v in verdicts.values() if v.status is Status.VIOLATED]
+
+
+_UNTESTED = [(rule, tale) for rule, tales in UNTESTED.items() for tale in tales]
+
+
+@pytest.mark.parametrize(("rule", "tale"), _UNTESTED, ids=[f"{r}-{t.__name__}" for r, t in _UNTESTED])
+def test_what_could_not_fail_is_not_counted(rule: str, tale: Tale) -> None:
+    """Held is for a rule that was put to the test."""
+    verdicts = _verdicts(tale())
+    assert verdicts[rule].status is Status.NOT_EXERCISED, verdicts[rule]
+    assert not [v for v in verdicts.values() if v.status is Status.VIOLATED]
+
+
+def test_a_rejection_that_alone_stood_against_an_execution_is_counted() -> None:
+    """All other approvals were there."""
+    assert _verdicts(rejected_though_all_approved())["A5"].status is Status.HELD
+
+
+def test_a_stated_reason_excuses_but_is_no_pass() -> None:
+    """A pipeline that always gives one is never counted as resolving faults."""
+    assert _verdicts(excused_by_a_stated_reason())["F1"].status is Status.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("tale", DECOYS, ids=[t.__name__ for t in DECOYS])

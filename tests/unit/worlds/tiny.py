@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
+import secrets
+import socket
 import sqlite3
+import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +30,9 @@ from harness.inputs.target import Actor, Binding, ContractSource, Credential, Ou
 def factory(settings: Mapping[str, str]) -> Starlette:
     """The app; ``RACY`` leaves a natural await between check and act, ``SYNC`` serves by a blocking endpoint."""
     limit = int(settings.get("LIMIT", "1"))
+    if settings.get("EAGER"):
+        threading.Thread(target=print, name="eager-1").start()
+    remembered: list[str] = []
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> Any:
@@ -59,7 +67,9 @@ def factory(settings: Mapping[str, str]) -> Starlette:
         return JSONResponse([r[0] for r in rows])
 
     async def mischief(request: Request) -> JSONResponse:
-        return JSONResponse({"id": await _mischief(request.path_params["what"])})
+        what = request.path_params["what"]
+        remembered.append(what)
+        return JSONResponse({"id": str(len(remembered)) if what == "remember" else await _mischief(what)})
 
     post = submit_blocking if settings.get("SYNC") else submit
     return Starlette(
@@ -83,24 +93,57 @@ def _full() -> JSONResponse:
     return JSONResponse({"error": "full"}, 429)
 
 
+async def _call_elsewhere() -> None:
+    async with httpx.AsyncClient() as client:
+        await client.get("http://elsewhere.test/")
+
+
+async def _spin() -> None:
+    while True:
+        await asyncio.sleep(0)
+
+
+def _connect() -> None:
+    with socket.socket() as plain:
+        plain.connect(("127.0.0.1", 9))
+
+
+def _fail() -> None:
+    raise RuntimeError("the target's own fault")
+
+
 async def _mischief(what: str) -> str:
-    if what == "socket":
-        await asyncio.open_connection("127.0.0.1", 9)
-    elif what == "thread":
-        threading.Thread(target=print, name="worker-7").start()
-    elif what == "host":
-        async with httpx.AsyncClient() as client:
-            await client.get("http://elsewhere.test/")
-    elif what == "spin":
-        while True:
-            await asyncio.sleep(0)
-    elif what == "nap":
-        await asyncio.sleep(3600)
-    elif what == "blocking-nap":
-        time.sleep(3600)
-    elif what == "to-thread":
-        return await asyncio.to_thread(lambda: str(threading.current_thread() is threading.main_thread()))
-    return what
+    done = _MISCHIEF[what]()
+    result = await done if inspect.isawaitable(done) else done
+    return result if isinstance(result, str) else what
+
+
+def _where() -> str:
+    return str(threading.current_thread() is threading.main_thread())
+
+
+def _now() -> str:
+    """Everything that a target may take for time or chance."""
+    times = f"{time.time()} {datetime.now(UTC).timestamp()} {time.monotonic()} {time.monotonic_ns()}"
+    return f"{times} {uuid.uuid4()} {random.random()} {secrets.token_hex(8)}"
+
+
+_MISCHIEF: Mapping[str, Callable[[], Any]] = {
+    "socket": lambda: asyncio.open_connection("127.0.0.1", 9),
+    "connect": _connect,
+    "look-up": lambda: socket.getaddrinfo("elsewhere.test", 80),
+    "host": _call_elsewhere,
+    "blocking-host": lambda: httpx.get("http://elsewhere.test/"),
+    "thread": lambda: threading.Thread(target=print, name="worker-7").start(),
+    "pool": lambda: ThreadPoolExecutor(1, thread_name_prefix="crew").submit(print),
+    "executor": lambda: asyncio.get_running_loop().run_in_executor(ThreadPoolExecutor(1), _where),
+    "to-thread": lambda: asyncio.to_thread(_where),
+    "spin": _spin,
+    "nap": lambda: asyncio.sleep(3600),
+    "blocking-nap": lambda: time.sleep(3600),
+    "now": _now,
+    "raise": _fail,
+}
 
 
 _OUTCOMES = (

@@ -1,0 +1,256 @@
+"""The envelope of faults: when, where and how often they strike; and that all let go when they are healed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.errors import UsageProblem
+from harness.facts import FaultArmed, FaultFired
+from harness.injection import Call, Fault, build, known_faults
+from harness.model import FaultUse
+from harness.wire import Reply, Request
+from tests.unit.backend.scene import Scene, play
+
+FINE = Reply(200)
+
+
+def call(operation: str = "submit", **request: Any) -> Call:
+    """A call of the backend."""
+    return Call("http", "backend", operation, Request("POST", "/v0.4/jobs", **request), metadata={"job": "j1"})
+
+
+async def answer(_: Call) -> Reply:
+    return FINE
+
+
+def use(fault: str = "noop", **params: Any) -> FaultUse:
+    return FaultUse(fault=fault, params=params)
+
+
+async def strikes(scene: Scene, *calls: Call) -> list[bool]:
+    """Whether each call was struck."""
+    struck = []
+    for each in calls:
+        before = len(scene.facts(FaultFired))
+        assert await scene.injector.run(each, answer) == FINE
+        struck.append(len(scene.facts(FaultFired)) > before)
+    return struck
+
+
+def struck(params: Mapping[str, Any], *calls: Call) -> list[bool]:
+    async def act(scene: Scene) -> list[bool]:
+        return await strikes(scene, *calls)
+
+    return play(act, [use(**params)])
+
+
+# ---------------------------------------------------------------- how often, where, when
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 4), st.integers(0, 3), st.integers(0, 9))
+def test_it_lets_some_pass_and_strikes_so_many(skip: int, times: int, n: int) -> None:
+    wanted = [i >= skip and (times == 0 or i < skip + times) for i in range(n)]
+    assert struck({"skip": skip, "times": times}, *[call()] * n) == wanted
+
+
+def test_calls_that_do_not_match_are_not_counted() -> None:
+    calls = [call("status"), call("submit"), call("status"), call("submit")]
+    assert struck({"on": ["submit"], "skip": 1}, *calls) == [False, False, False, True]
+
+
+def test_another_layer_or_service_is_not_struck() -> None:
+    there = dataclasses.replace(call(), service="policy")
+    stage = dataclasses.replace(call(), layer="run")
+    assert struck({"times": 0}, there, stage, call()) == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("where", "holds"),
+    [
+        ("method == 'POST' && path.endsWith('/jobs')", True),
+        ("body.shots > 100", True),
+        ("body.shots > 1000", False),
+        ("body.missing == 1", False),
+        ("query.limit == '5' && headers.x == 'y'", True),
+        ("metadata.job == 'j1'", True),
+        ("metadata.job == 'j2'", False),
+        ("operation == 'submit' && run == null", True),
+    ],
+)
+def test_a_predicate_says_which_calls_it_means(where: str, holds: bool) -> None:
+    sent = call(body=b'{"shots":500}', query={"limit": "5"}, headers={"x": "y"})
+    assert struck({"where": where}, sent) == [holds]
+
+
+def test_a_body_that_is_no_json_matches_nothing_said_of_it() -> None:
+    assert struck({"where": "body.shots > 1"}, call(body=b"{")) == [False]
+    assert struck({"where": "body == null"}, call(body=b"{")) == [True]
+
+
+def test_it_strikes_within_its_window_from_arming() -> None:
+    async def act(scene: Scene) -> list[bool]:
+        await scene.clock.sleep_ms(5_000)
+        scene.injector.step_begins("s2")
+        found = []
+        for wait_ms in (0, 999, 1, 999, 1, 60_000):
+            await scene.clock.sleep_ms(wait_ms)
+            found += await strikes(scene, call())
+        return found
+
+    uses = [use(after_step="s2", times=0, from_ms=1_000, for_ms=2_000)]
+    assert play(act, uses) == [False, False, True, True, False, False]
+
+
+def test_it_is_armed_by_its_step_and_once() -> None:
+    async def act(scene: Scene) -> tuple[list[bool], list[FaultArmed]]:
+        found = await strikes(scene, call())
+        for step in ("s1", "s2", "s2"):
+            scene.injector.step_begins(step)
+            found += await strikes(scene, call())
+        return found, scene.facts(FaultArmed)
+
+    found, armed = play(act, [use(after_step="s2", times=0)])
+    assert found == [False, False, True, True]
+    assert [(a.fault, a.index, a.params) for a in armed] == [("noop", 0, {"after_step": "s2", "times": 0})]
+
+
+# ---------------------------------------------------------------- through several, and after
+
+
+def test_faults_are_passed_through_in_plan_order_and_recorded_on_both_sides() -> None:
+    async def act(scene: Scene) -> list[tuple[int, str, int | None]]:
+        assert await scene.injector.run(call(), answer) == FINE
+        events = [e for e in scene.recorder.history() if isinstance(e.fact, FaultFired)]
+        return [(e.fact.index, e.phase, e.cause) for e in events if isinstance(e.fact, FaultFired)]
+
+    assert play(act, [use(), use(on=["status"]), use()]) == [
+        (0, "invoke", None),
+        (2, "invoke", None),
+        (2, "ok", 4),
+        (0, "ok", 3),
+    ]
+
+
+def test_a_fault_that_answers_itself_lets_nothing_through() -> None:
+    reached: list[Call] = []
+
+    async def act(scene: Scene) -> Reply:
+        async def handler(each: Call) -> Reply:
+            reached.append(each)
+            return FINE
+
+        reply: Reply = await scene.injector.run(call(), handler)
+        return reply
+
+    assert play(act, [use("submit_error", status=503), use()]).status == 503
+    assert reached == []
+
+
+def test_healed_is_for_good_and_frees_what_hangs() -> None:
+    async def act(scene: Scene) -> tuple[int, list[bool]]:
+        import asyncio
+
+        asyncio.get_running_loop().call_later(2.0, scene.injector.heal)
+        await scene.injector.run(call(), answer)
+        freed_ms = scene.clock.now_ns() // 1_000_000
+        scene.injector.step_begins("s1")
+        return freed_ms, await strikes(scene, call(), call())
+
+    uses = [use("latency", ms=3_600_000, times=0), use(after_step="s1", times=0)]
+    assert play(act, uses) == (2_000, [False, False])
+
+
+def test_what_hangs_is_released_when_its_time_is_over() -> None:
+    async def act(scene: Scene) -> int:
+        await scene.injector.run(call(), answer)
+        return scene.clock.now_ns() // 1_000_000
+
+    assert play(act, [use("latency", ms=5_000)]) == 5_000
+
+
+def test_an_end_is_recorded_when_the_call_breaks() -> None:
+    async def act(scene: Scene) -> list[str]:
+        async def broken(_: Call) -> Reply:
+            raise ConnectionError("gone")
+
+        with pytest.raises(ConnectionError):
+            await scene.injector.run(call(), broken)
+        return [e.phase for e in scene.recorder.history() if isinstance(e.fact, FaultFired)]
+
+    assert play(act, [use()]) == ["invoke", "ok"]
+
+
+# ---------------------------------------------------------------- process faults
+
+
+def test_awaits_of_the_target_are_counted_only_for_process_faults() -> None:
+    hit: list[tuple[int, str, int]] = []
+
+    async def act(scene: Scene) -> bool:
+        scene.injector.on_process_fault = lambda i, fault: hit.append((i, fault.name, counted))
+        for counted in range(10):  # noqa: B007 - the lambda above reads it
+            scene.injector.count_await()
+        return scene.injector.has_process_faults
+
+    assert play(act, [use(times=0)]) is False
+    assert play(act, [use(times=0), use("crash", skip=3, times=2)]) is True
+    assert hit == [(1, "crash", 3), (1, "crash", 4)]
+
+
+def test_a_world_that_cannot_crash_says_so() -> None:
+    async def act(scene: Scene) -> None:
+        scene.injector.count_await()
+
+    with pytest.raises(UsageProblem, match="fault crash needs a world that can crash its target"):
+        play(act, [use("crash")])
+
+
+# ---------------------------------------------------------------- building
+
+
+def test_a_fault_has_the_envelope_and_its_own_parameters() -> None:
+    fault = build(use("latency", ms=7, on=["submit", "status"]))
+    assert (fault.name, fault.on, getattr(fault, "ms", None)) == ("latency", ("submit", "status"), 7)
+    envelope = {f.name for f in dataclasses.fields(Fault)}
+    assert envelope < set(type(fault).settings())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (use("gremlin"), "no fault is called 'gremlin'; known: .*noop"),
+        (use("noop", volume=3), "fault noop has no parameter 'volume'"),
+    ],
+)
+def test_what_nobody_knows_is_refused(wrong: FaultUse, words: str) -> None:
+    with pytest.raises(UsageProblem, match=words):
+        build(wrong)
+
+
+def test_a_wrong_predicate_is_refused_before_the_play() -> None:
+    async def act(scene: Scene) -> None:
+        raise AssertionError("it must not begin")
+
+    with pytest.raises(UsageProblem, match="not a CEL expression"):
+        play(act, [use(where="body.(")])
+
+
+def test_two_uses_of_one_fault_have_their_own_chance() -> None:
+    assert set(known_faults()) >= {"noop", "latency", "crash"}
+    with_one, with_two = draws([use()]), draws([use(), use()])
+    assert with_two[0] == with_one[0]
+    assert with_two[0] != with_two[1]
+
+
+def draws(uses: list[FaultUse]) -> list[float]:
+    async def act(scene: Scene) -> list[float]:
+        return [armed.rng.random() for armed in scene.injector._all]
+
+    return play(act, uses)

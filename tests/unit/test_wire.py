@@ -1,0 +1,45 @@
+"""Requests and replies as values."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.wire import LOST, Reply, Request
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+
+
+@given(st.dictionaries(TEXT, TEXT, max_size=3))
+def test_a_query_survives_the_request_line(query: dict[str, str]) -> None:
+    path, _, raw = Request("GET", "/jobs", query).target.partition("?")
+    assert (path, Request.parse_query(raw)) == ("/jobs", query)
+
+
+def test_of_a_name_said_twice_the_last_counts_and_an_empty_value_stays() -> None:
+    assert Request.parse_query("a=1&b=&a=2") == {"a": "2", "b": ""}
+
+
+def test_a_path_without_a_query_has_no_question_mark() -> None:
+    assert Request("GET", "/jobs").target == "/jobs"
+
+
+def test_a_body_that_is_no_json_is_said_to_be_none() -> None:
+    assert Request("POST", "/", body=b"[1]").json() == [1]
+    with pytest.raises(ValueError, match="Expecting"):
+        Request("POST", "/", body=b"{").json()
+
+
+def test_a_json_reply_is_the_same_bytes_whatever_the_order_of_its_keys() -> None:
+    reply = Reply.of_json(429, {"b": 1, "a": [2]}, retry_after="3")
+    assert reply == Reply.of_json(429, {"a": [2], "b": 1}, retry_after="3")
+    assert (reply.status, reply.body) == (429, b'{"a":[2],"b":1}')
+    assert reply.headers == {"content-type": "application/json", "retry-after": "3"}
+
+
+def test_a_cut_reply_is_another_one_and_nothing_comes_of_a_lost_one() -> None:
+    whole = Reply(200, b"abc")
+    assert whole.cut(2) == Reply(200, b"abc", cut_at=2)
+    assert whole.cut_at is None
+    assert (LOST.status, LOST.body, LOST.cut_at) == (0, b"", 0)

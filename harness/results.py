@@ -87,6 +87,8 @@ class DefectResult:
     steps: tuple[int, ...] = ()
     #: for each finding: another process replayed it to the same history
     replayed: tuple[bool, ...] = ()
+    #: findings that don't count, as their plans break the same rule on the correct build or can't be judged there
+    not_counted: tuple[str, ...] = ()
 
     @property
     def found(self) -> bool:
@@ -96,7 +98,11 @@ class DefectResult:
 
 @dataclass(frozen=True, kw_only=True)
 class ProofResult:
-    """The proof: planted defects found, and alarms of the correct build."""
+    """The proof: planted defects found, and alarms of the correct build.
+
+    correct_plans: really played; correct_asked: that should have been. alarms: violated signatures of the correct
+    build, each once, whether or not they showed again.
+    """
 
     defects: tuple[DefectResult, ...]
     correct_seeds: int
@@ -104,3 +110,17 @@ class ProofResult:
     alarms: int
     seconds: float
     checks: Mapping[str, int] = field(default_factory=dict)
+    correct_asked: int = 0
+    #: the alarms by name, as ``invariant/clause``
+    violated: tuple[str, ...] = ()
+    #: what could not be tested on the correct build
+    problems: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> Exit:
+        """2 when the correct build was not fully tested; else 1 for an alarm or a defect not found and replayed."""
+        lacking = self.correct_plans < self.correct_asked or (self.correct_seeds and not self.correct_plans)
+        if self.problems or lacking:
+            return Exit.NOT_TESTED
+        proved = all(d.found and d.replayed and all(d.replayed) for d in self.defects)
+        return Exit.CLEAN if proved and not self.alarms else Exit.FINDINGS

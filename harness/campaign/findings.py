@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.campaign.playing import Played, Player, first_difference
 from harness.campaign.progress import Listener, ShrinkProgress, ViolationSeen
 from harness.campaign.search import Hit
 from harness.campaign.shrink import shrink
+from harness.errors import ContractBroken, TargetError
 from harness.inputs.scenario import Scenario
 from harness.model import Finding, History, Plan, Signature
 
@@ -26,57 +27,94 @@ class Effort:
     delta_plays: int = 400
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Lead:
+    """Where a finding comes from: a hit, one of its signatures, and what is known about them."""
+
+    signature: Signature
+    hit: Hit
+    ordinal: int
+    agent: str
+    after_plans: int
+
+    @property
+    def main(self) -> bool:
+        """Whether Hypothesis made its cuts for this signature."""
+        return self.signature == self.hit.signature
+
+
+@dataclass
 class Prober:
-    """Makes findings of one scenario's hits."""
+    """Makes findings of one scenario's hits. interrupted: by Ctrl-C, so that nothing more is played."""
 
     player: Player
     scenario: Scenario
     target: str
     listen: Listener
     effort: Effort
+    #: whether to stop shrinking, for budgets in seconds
+    expired: Callable[[], bool] = lambda: False
+    interrupted: bool = False
 
-    def finding(
-        self, signature: Signature, hit: Hit, ordinal: int, agent: str, after_plans: int
-    ) -> tuple[Finding | None, str]:
-        """The finding, and the problem with it if its replay differs; no finding if it never shows again."""
+    def finding(self, lead: Lead) -> tuple[Finding | None, str]:
+        """The finding, and the problem with it if its replay differs; no finding if it never shows again.
+
+        After Ctrl-C: the smallest plan so far, as it was played, with that as its problem.
+        """
         self.listen(
             ViolationSeen(
-                signature=signature,
+                signature=lead.signature,
                 scenario=self.scenario.name,
-                agent=agent,
-                after_plans=after_plans,
-                steps=len(hit.plan.steps),
-                faults=len(hit.plan.faults),
+                agent=lead.agent,
+                after_plans=lead.after_plans,
+                steps=len(lead.hit.plan.steps),
+                faults=len(lead.hit.plan.faults),
             )
         )
-        start = hit.smallest if signature == hit.signature else hit.plan
-        plan, plays = self._shrink(signature, start)
+        try:
+            if not self.interrupted:
+                return self._verified(lead)
+        except KeyboardInterrupt:
+            # Whoever asked for this finding ends the run as soon as it is kept.
+            self.interrupted = True
+        return self._unfinished(lead)
+
+    def _verified(self, lead: Lead) -> tuple[Finding | None, str]:
+        signature = lead.signature
+        plan, plays = self._shrink(signature, lead.hit.smallest if lead.main else lead.hit.plan)
         played, again = self.player.play(plan), self.player.play(plan)
         problem = self._difference(signature, played, again)
         best = next((p for p in (played, again) if signature in p.judged.violations), None)
         if best is None:
             return None, problem or f"{self.scenario.name}: {signature} did not show again when its plan was replayed"
         control, survives = self._control(signature, plan)
+        finding = self._of(lead, plan, best, plays)
+        return replace(finding, control=control, survives_without_faults=survives), problem
+
+    def _unfinished(self, lead: Lead) -> tuple[Finding, str]:
+        plan, played = self.player.witnesses[lead.signature]
+        problem = f"{self.scenario.name}: {lead.signature} is neither fully shrunk nor replayed: interrupted"
+        return self._of(lead, plan, played, 0), problem
+
+    def _of(self, lead: Lead, plan: Plan, played: Played, plays: int) -> Finding:
+        signature = lead.signature
         return Finding(
-            id=f"{signature.invariant}-{slug(signature.clause)}-{ordinal}",
+            id=f"{signature.invariant}-{slug(signature.clause)}-{lead.ordinal}",
             signature=signature,
             scenario=self.scenario.name,
             target=self.target,
             plan=plan,
-            violation=best.judged.violations[signature],
-            history=best.history,
-            survives_without_faults=survives,
-            control=control,
-            found_after_plans=after_plans,
-            shrink_plays=plays + (hit.plays if signature == hit.signature else 0),
-            raw_steps=len(hit.plan.steps),
-            raw_faults=len(hit.plan.faults),
-        ), problem
+            violation=played.judged.violations[signature],
+            history=played.history,
+            found_after_plans=lead.after_plans,
+            shrink_plays=plays + (lead.hit.plays if lead.main else 0),
+            raw_steps=len(lead.hit.plan.steps),
+            raw_faults=len(lead.hit.plan.faults),
+        )
 
     def _shrink(self, signature: Signature, plan: Plan) -> tuple[Plan, int]:
         def holds(candidate: Plan) -> bool:
-            return signature in self.player.judge(candidate).violations
+            return self.player.shows(candidate, signature)
 
         def seen(smaller: Plan, plays: int) -> None:
             self.listen(
@@ -89,6 +127,7 @@ class Prober:
             most_plays=self.effort.delta_plays,
             first_contract=first_choices(self.scenario.contract),
             seen=seen,
+            expired=self.expired,
         )
         return shrunk.plan, shrunk.plays
 
@@ -101,7 +140,11 @@ class Prober:
     def _control(self, signature: Signature, plan: Plan) -> tuple[History | None, bool | None]:
         if not plan.faults:
             return None, None
-        control = self.player.play(plan.without_faults())
+        try:
+            control = self.player.play(plan.without_faults())
+        except (TargetError, ContractBroken):
+            # The finding stands; whether it needs its faults is not known.
+            return None, None
         return control.history, signature in control.judged.violations
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.campaign._lanes import Deadline, Lane, Setting, Stage, plan_lanes
-from harness.campaign.findings import Effort, Prober
+from harness.campaign.findings import Effort, Lead, Prober
 from harness.campaign.playing import WorldFactory
 from harness.campaign.progress import (
     FindingFound,
@@ -33,7 +33,8 @@ SLICE = 8
 class Budget:
     """When a run ends: after so many drawn plans in all (deterministic), or so many seconds; None: no such bound.
 
-    Without either, every scenario plays the plans that it asks for. Plays for shrinking don't count.
+    Without either, every scenario plays the plans that it asks for. Plays for shrinking don't count as plans; when the
+    seconds are over, shrinking stops with the smallest plan so far, which is still verified.
     """
 
     plans: int | None = None
@@ -151,19 +152,40 @@ class _Campaign:
 
     def _follow(self, stage: Stage, lane: Lane, hit: Hit) -> bool:
         """Shrink, verify and keep what a hit showed; whether the run is over."""
-        prober = Prober(stage.player, stage.scenario, self._target.name, self._listen, self._options.effort)
+        prober = self._prober(stage, hit)
         over = False
         for signature in (hit.signature, *hit.also):
             if signature in self._known:
                 continue
             self._known.add(signature)
             if self._options.wanted(signature):
-                over = self._keep(prober, signature, hit, lane.use.agent) or over
+                over = self._keep(prober, self._lead(signature, hit, lane)) or over
+        if prober.interrupted:
+            raise KeyboardInterrupt
         return over
 
-    def _keep(self, prober: Prober, signature: Signature, hit: Hit, agent: str) -> bool:
-        ordinal = 1 + sum(f.signature == signature for f in self._findings)
-        finding, problem = prober.finding(signature, hit, ordinal, agent, self._count())
+    def _prober(self, stage: Stage, hit: Hit) -> Prober:
+        return Prober(
+            stage.player,
+            stage.scenario,
+            self._target.name,
+            self._listen,
+            self._options.effort,
+            self._deadline.passed,
+            hit.interrupted,
+        )
+
+    def _lead(self, signature: Signature, hit: Hit, lane: Lane) -> Lead:
+        return Lead(
+            signature=signature,
+            hit=hit,
+            ordinal=1 + sum(f.signature == signature for f in self._findings),
+            agent=lane.use.agent,
+            after_plans=self._count(),
+        )
+
+    def _keep(self, prober: Prober, lead: Lead) -> bool:
+        finding, problem = prober.finding(lead)
         if problem:
             self._problems.append(problem)
             self._listen(ProblemMet(scenario=prober.scenario.name, problem=problem))

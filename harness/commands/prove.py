@@ -49,9 +49,13 @@ def prove(
 ) -> int:
     """Prove the tool: find each planted defect by the rule that names it.
 
-    A defect counts only if a named rule is broken on every seed, and another
-    process replays the finding. Any alarm on the correct build is a failure.
-    Exit 0 if all is proved, else 1.
+    For a defect only those scenarios are played that judge a rule named by
+    it. It counts only if such a rule is broken on every seed, the same plan
+    does not break it on the correct build, and another process replays the
+    finding. Any alarm on the correct build, shown again or not, is a failure.
+
+    Exit 0 if all is proved; 2 if the correct build had problems or played
+    fewer plans than asked; else 1.
     """
     from harness.commands._proving import planted_defects
 

@@ -8,19 +8,13 @@ from typing import Any
 
 from harness.exhibits.words import plural
 from harness.reporters._paint import PLAIN, Paint
-from harness.reporters._verdicts import SCHEMA, cut
+from harness.reporters._verdicts import SCHEMA, cut, wrap
 from harness.results import DefectResult, Exit, ProofResult
 
 
 def exit_code(proof: ProofResult) -> Exit:
-    """0 if every defect is found on every seed and replayed, and the correct build raises no alarm.
-
-    A correct build that was asked for and played nothing proves nothing: 2.
-    """
-    if proof.correct_seeds and not proof.correct_plans:
-        return Exit.NOT_TESTED
-    proved = all(d.found and all(d.replayed) and d.replayed for d in proof.defects)
-    return Exit.CLEAN if proved and not proof.alarms else Exit.FINDINGS
+    """See ProofResult.exit_code."""
+    return proof.exit_code
 
 
 def document(proof: ProofResult) -> Mapping[str, Any]:
@@ -32,7 +26,10 @@ def document(proof: ProofResult) -> Mapping[str, Any]:
         "correct": {
             "seeds": proof.correct_seeds,
             "plans": proof.correct_plans,
+            "asked": proof.correct_asked,
             "alarms": proof.alarms,
+            "violated": list(proof.violated),
+            "problems": list(proof.problems),
             "checks": dict(proof.checks),
         },
         "seconds": round(proof.seconds, 3),
@@ -53,6 +50,7 @@ def _defect(defect: DefectResult) -> Mapping[str, Any]:
         "seconds": [round(s, 3) for s in defect.seconds],
         "steps": list(defect.steps),
         "replayed": list(defect.replayed),
+        "not_counted": list(defect.not_counted),
     }
 
 
@@ -76,6 +74,10 @@ def _lines(proof: ProofResult, paint: Paint) -> Iterator[str]:
     yield paint("dim", head)
     for defect in proof.defects:
         yield _row(defect, paint)
+        for told in defect.not_counted:
+            yield from wrap(
+                f"not counted, the rule is broken or can't be judged on the correct build: {told}", indent=4, most=3
+            )
     found = sum(d.found for d in proof.defects)
     colour = "green" if found == len(proof.defects) else "red"
     told = paint(colour, f"{found} of {plural(len(proof.defects), 'planted defect')} found on every seed")
@@ -95,10 +97,16 @@ def _row(defect: DefectResult, paint: Paint) -> str:
 
 
 def _correct(proof: ProofResult, paint: Paint) -> Iterator[str]:
-    if not proof.correct_plans:
+    for problem in proof.problems:
+        yield from wrap(f"correct build: {problem}", indent=2, most=4)
+    if not proof.correct_seeds:
         return
     over = f"{plural(proof.correct_plans, 'plan')} over {plural(proof.correct_seeds, 'seed')}"
     alarms = paint("red" if proof.alarms else "green", plural(proof.alarms, "alarm"))
     checks = sum(proof.checks.values())
     told = f", {checks:,} checks held" if checks else ""
     yield f"correct build: {alarms} in {over}{told}"
+    for name in proof.violated:
+        yield from wrap(f"alarm: {name}", indent=2, most=2)
+    if proof.correct_plans < proof.correct_asked:
+        yield paint("red", f"only {proof.correct_plans:,} of {plural(proof.correct_asked, 'plan')} asked were played")

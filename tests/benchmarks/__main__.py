@@ -12,6 +12,7 @@ import pstats
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from harness.facts import CallMade
@@ -59,6 +60,12 @@ def rate(act: Callable[[], object], seconds: float) -> float:
         act()
         count += 1
     return count / spent
+
+
+def anew(target: Target, plan: Plan, seconds: float) -> float:
+    """Plans a second when no app object is used again."""
+    with AsgiWorld(replace(target, reuse_app=False)) as world:
+        return rate(lambda: world.play(plan), seconds)
 
 
 def requests_of(history: History) -> int:
@@ -125,6 +132,9 @@ def main() -> None:
                     f"({north} a plan, {floor / (plans * north):.1f} times a bare ASGI call each), "
                     f"judged {judged / plans:.1f} times as fast"
                 )
+                if count == 1:
+                    slower = plans / anew(target, plan, seconds / 2)
+                    print(f"{name}: the app made anew for every plan: {slower:.1f} times slower")
             for part, share in profile(world, jobs(target, 6)).items():
                 print(f"    {share:5.1f} %  {part}")
 

@@ -24,7 +24,9 @@ def test_it_computes_over_what_it_is_given(source: str, value: object) -> None:
     assert Expression(source).evaluate(variables) == value
 
 
-@pytest.mark.parametrize("source", ["body.missing", "nobody", "body.n + 'text'", "1 / 0 == 1", "body.n.deeper", "[1][5] == 1"])
+@pytest.mark.parametrize(
+    "source", ["body.missing", "nobody", "body.n + 'text'", "1 / 0 == 1", "body.n.deeper", "[1][5] == 1"]
+)
 def test_an_expression_that_fails_on_its_variables_is_none(source: str) -> None:
     assert Expression(source).evaluate({"body": {"n": 1}}) is None
 

@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 
 from harness.campaign._lanes import apportion
-from harness.campaign.findings import slug
+from harness.campaign.findings import Effort, Lead, Prober, slug
 from harness.campaign.playing import Player, encode, first_difference, judge_history
 from harness.campaign.progress import FindingFound, PlanPlayed, Progress, RunStarted, ScenarioDone, ShrinkProgress
 from harness.campaign.run import Budget, Options, run
+from harness.campaign.search import Hit
 from harness.case import Case
-from harness.errors import ContractBroken, NeedsLiveMode, UsageProblem
+from harness.errors import ContractBroken, NeedsLiveMode, TargetError, UsageProblem
 from harness.facts import Waited
 from harness.inputs.scenario import AgentUse, Scenario
 from harness.inputs.target import Target
 from harness.judging import Check, invariant
-from harness.model import Event, History, Plan, Status
+from harness.model import Event, History, Plan, Signature, Status, Step, Violation
 from harness.results import Exit, RunResult
 from tests.unit.campaign.fakes import RULES, FakeWorld, fake_scenario, fake_target
 
@@ -174,6 +175,121 @@ def test_ctrl_c_keeps_what_was_found() -> None:
     result = play("lost_key", listen=listen)
     assert result.interrupted
     assert [f.id for f in result.findings] == ["J1-key-used-twice-1"]
+
+
+class AfterHit(FakeWorld):
+    """Loses keys; once it has shown that, ``surprise`` may spoil later plays."""
+
+    shown = False
+
+    def play(self, plan: Plan) -> History:
+        """As the pipeline does, or a surprise."""
+        if self.shown:
+            self.surprise(plan)
+        history = super().play(plan)
+        self.shown = self.shown or bool(Player(self, (RULES["J1"],))._judge(history).violations)
+        return history
+
+    def surprise(self, plan: Plan) -> None:
+        """Nothing."""
+
+
+def test_a_candidate_that_kills_the_target_does_not_hold() -> None:
+    """The finding is kept, a little larger than it could be."""
+
+    class Fragile(AfterHit):
+        """Dies of plans without a second person's step."""
+
+        def surprise(self, plan: Plan) -> None:
+            """Small plans kill it."""
+            if len(plan.steps) < 3:
+                raise TargetError("it died")
+
+    result = play("lost_key", world=Fragile, scenario=fake_scenario(agents=(AgentUse(agent="stories"),)))
+    assert [f.id for f in result.findings] == ["J1-key-used-twice-1"]
+    assert len(result.findings[0].plan.steps) >= 3
+
+
+def test_an_oracle_that_crashes_on_a_candidate_goes_on_judging() -> None:
+    """The finding is kept, and the crash is told."""
+    seen: list[int] = []
+
+    @invariant("J1", area="jobs", name="once", rule="crashes on the smallest once it has found something")
+    def delicate(case: Case) -> Iterator[Check]:
+        checks = list(RULES["J1"].judge(case))
+        if seen and len(case.all_calls) < 2:
+            raise ZeroDivisionError
+        seen.extend(1 for c in checks if isinstance(c, Violation))
+        yield from checks
+
+    uses = (AgentUse(agent="stories"),)
+    result = play("lost_key", scenario=fake_scenario(agents=uses), invariants={**RULES, "J1": delicate})
+    assert "J1-key-used-twice-1" in [f.id for f in result.findings]
+    assert "all: oracle J1 crashed: ZeroDivisionError: " in result.problems
+
+
+@pytest.mark.parametrize("hypothesis_plays", [0, 20])
+@pytest.mark.parametrize("grace", [0, 5, 40])
+def test_ctrl_c_while_shrinking_keeps_the_smallest_plan_so_far(hypothesis_plays: int, grace: int) -> None:
+    """Whoever shrinks, even though nothing can be played any more; verdicts and all."""
+
+    class Stopped(AfterHit):
+        """No play after so many more."""
+
+        left = grace
+
+        def surprise(self, plan: Plan) -> None:
+            """Ctrl-C is obeyed before each play."""
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+
+    effort = Effort(hypothesis_plays=hypothesis_plays)
+    uses = (AgentUse(agent="stories"),)
+    result = play("lost_key", world=Stopped, scenario=fake_scenario(agents=uses), options={"effort": effort})
+    (finding,) = result.findings
+    assert result.interrupted
+    assert finding.violation is not None
+    assert FakeWorld(fake_target(), "defect:lost_key").play(finding.plan) == finding.history
+    assert result.problems == ("all: J1/key used twice is neither fully shrunk nor replayed: interrupted",)
+    assert len(finding.plan.steps) <= finding.raw_steps
+
+
+def test_a_control_that_cannot_be_played_leaves_the_finding() -> None:
+    """Whether it needs its fault is not known then."""
+
+    class Needy(AfterHit):
+        """Cannot live without faults any more."""
+
+        def surprise(self, plan: Plan) -> None:
+            """Dies without faults."""
+            if not plan.faults:
+                raise TargetError("it died")
+
+    (finding,) = play("double_submit", world=Needy).findings
+    assert (finding.survives_without_faults, finding.control) == (None, None)
+
+
+def test_a_time_budget_bounds_shrinking() -> None:
+    """The finding is verified as it is: two plays, no cuts."""
+    expired: list[bool] = []
+    told: list[Progress] = []
+    world = FakeWorld(fake_target(), "defect:lost_key")
+    scenario = fake_scenario()
+    player = Player(world, (RULES["J1"],))
+    steps = tuple(
+        Step(id=f"s{n}", do="submit_job", actor="al", params={"shots": 9, "key": "k"}, after_ms=0) for n in range(4)
+    )
+    plan = Plan(scenario="all", steps=steps, contract=scenario.contract)
+    signature = Signature("J1", "key used twice")
+    assert player.shows(plan, signature)
+    prober = Prober(player, scenario, "fake", told.append, Effort(), lambda: expired.append(True) or True)  # type: ignore[func-returns-value]
+    lead = Lead(signature=signature, hit=Hit(signature, plan, plan, 0), ordinal=1, agent="legal", after_plans=1)
+    finding, problem = prober.finding(lead)
+    assert finding is not None
+    assert (finding.plan, finding.shrink_plays, problem) == (plan, 0, "")
+    assert expired
+    assert world.plays == 3
 
 
 def test_a_plan_whose_replay_differs_is_a_problem() -> None:

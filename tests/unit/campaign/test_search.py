@@ -12,7 +12,7 @@ from hypothesis.internal.conjecture import providers
 
 from harness.agents._brief import Brief, known_agents
 from harness.campaign.playing import Player
-from harness.campaign.search import Search, no_local_constants, run_hypothesis
+from harness.campaign.search import Search, _Allowance, no_local_constants, run_hypothesis
 from harness.errors import ContractBroken
 from harness.model import Plan, Signature
 from tests.unit.campaign.fakes import RULES, FakeWorld, fake_scenario, fake_target
@@ -71,12 +71,36 @@ def test_the_same_seed_finds_the_same() -> None:
 
 
 def test_the_deck_comes_first() -> None:
-    """Every fault at every site is tried before chance decides, half a slice at a time."""
+    """Every fault at every site is tried beside what chance draws, up to half a slice at a time."""
     hunt = search("swarm")
     drawn: list[Plan] = []
     hunt.drawn = lambda plan, played: drawn.append(plan)
     hunt.slice(8)
-    assert drawn[:4] == list(hunt.agent.deck(hunt.brief)[:4])
+    deck = hunt.agent.deck(hunt.brief)
+    assert all(p in deck for p in drawn[:4])
+
+
+def test_the_order_of_the_deck_depends_on_the_seed() -> None:
+    """Five seeds are five observations; the cards are the same."""
+    one, other, again = (dealt_cards(seed) for seed in (1, 2, 1))
+    assert one == again != other
+    assert sorted(map(repr, one)) == sorted(map(repr, other))
+
+
+def dealt_cards(seed: int) -> list[Plan]:
+    """The whole deck as a search deals it."""
+    hunt, drawn = search("swarm", seed=seed), list[Plan]()
+    hunt.drawn = lambda plan, played: drawn.append(plan)
+    hunt._deal(_Allowance(10_000), 10_000)
+    return drawn
+
+
+def test_an_expired_budget_ends_the_cuts_of_hypothesis() -> None:
+    """The hit stays, as small as it is."""
+    hunt = search("stories", "lost_key")
+    hunt.drawn = lambda plan, played: setattr(hunt, "expired", lambda: bool(played.judged.violations))
+    hit = next(h for _ in range(20) if (h := hunt.slice(8)))
+    assert hit.plays == 0
 
 
 def test_an_expired_budget_draws_nothing() -> None:

@@ -167,3 +167,16 @@ def test_dependants_go_with_their_maker_and_faults_lose_their_anchor() -> None:
     assert [s.id for s in left.steps] == ["s3"]
     assert left.faults == (FaultUse(fault="crash", params={}),)
     assert [s.id for s in renumbered(left).steps] == ["s1"]
+
+
+def test_time_that_is_over_ends_it_with_the_best_so_far() -> None:
+    """Nothing more is tried, nothing is lost."""
+    plan = Plan(scenario="x", steps=tuple(submit(i, 400) for i in range(6)))
+    smaller: list[Plan] = []
+
+    def holds(candidate: Plan) -> bool:
+        return len(candidate.steps) > 1
+
+    shrunk = shrink(plan, holds, seen=lambda p, plays: smaller.append(p), expired=lambda: bool(smaller))
+    assert (shrunk.plan, shrunk.complete) == (smaller[0], False)
+    assert shrink(plan, holds, expired=lambda: True).plan == plan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,18 @@ def test_a_proof_needs_all_of_it() -> None:
     assert _proof.exit_code(proof(defects=good.defects, alarms=1)) == 1
     assert _proof.exit_code(proof(defects=good.defects, correct_plans=0)) == 2
     assert _proof.exit_code(proof(defects=good.defects, correct_seeds=0, correct_plans=0)) == 0
+    assert _proof.exit_code(proof(defects=good.defects, correct_asked=801)) == 2
+    assert _proof.exit_code(proof(defects=good.defects, problems=("seed 1: x: it died",), alarms=1)) == 2
+
+
+def test_proof_text_names_what_went_wrong_on_the_correct_build() -> None:
+    defect = replace(proof().defects[1], not_counted=("seed 1: A1-stale-1",))
+    words = _proof.text(
+        proof(defects=(defect,), alarms=1, violated=("Q1/cap",), problems=("seed 2: x: it died",), correct_asked=900)
+    )
+    assert max(map(len, words.splitlines())) <= 80
+    for told in ("seed 1: A1-stale-1", "alarm: Q1/cap", "seed 2: x: it died", "only 800 of 900 plans"):
+        assert told in " ".join(words.split())
 
 
 @pytest.mark.parametrize(

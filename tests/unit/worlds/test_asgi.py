@@ -105,7 +105,6 @@ def test_a_thread_pool_of_the_target_runs_inline(what: str) -> None:
         ("process", "the process .'true'."),
         ("spin", "the target spins"),
         ("connect", "a socket to 127.0.0.1:9"),
-        ("look-up", "a name look-up of elsewhere.test"),
         ("blocking-host", "a blocking request to elsewhere.test on the event loop"),
         ("pool", "the thread crew_0"),
     ],

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -69,6 +70,7 @@ def play(
     steps: list[Step],
     answers: Callable[[Outgoing], Said] | None = None,
     act: Callable[[Player], Any] = Player.play_steps,
+    *,
     target: Target | None = None,
     begins: Callable[[str], None] = lambda _: None,
     takes_ms: Mapping[str, float] | None = None,
@@ -151,7 +153,9 @@ def test_a_reference_within_a_group_waits_for_the_answer() -> None:
 @pytest.mark.parametrize("answer", [said(429), said(500), "timeout", "broken", "down", said(202)])
 def test_a_reference_to_what_was_not_made_is_a_recorded_skip(answer: Said) -> None:
     """And what refers to the skipped step is skipped in its turn; the play goes on."""
-    history, wire = play([step(1), read(2, "s1"), read(3, "s2"), step(4, "get_job", params={"job": "x"})], lambda _: answer)
+    history, wire = play(
+        [step(1), read(2, "s1"), read(3, "s2"), step(4, "get_job", params={"job": "x"})], lambda _: answer
+    )
     assert found(history, StepSkipped) == [
         StepSkipped(step="s2", why="s1 made no job"),
         StepSkipped(step="s3", why="s2 made no job"),
@@ -273,7 +277,7 @@ def closing_reads(history: History) -> list[Event]:
 def test_jobs_are_polled_until_they_are_terminal_ever_more_seldom() -> None:
     history, fact = settled(turning_done(4), 600)
     at_ms = [e.at_ns // NS_PER_MS for e in closing_reads(history)]
-    assert [b - a for a, b in zip([10, *at_ms], at_ms, strict=False)] == [1_000, 2_010, 4_010, 8_010]
+    assert [b - a for a, b in pairwise([10, *at_ms])] == [1_000, 2_010, 4_010, 8_010]
     assert (fact.quiet, fact.waited_ms) == (True, 15_040)
     assert history.events[-1].at_ns // NS_PER_MS == 10 + 15_040 + 2_000
 
@@ -281,7 +285,7 @@ def test_jobs_are_polled_until_they_are_terminal_ever_more_seldom() -> None:
 def test_a_pause_between_polls_has_a_bound() -> None:
     history, fact = settled(turning_done(10**6), 600)
     at_ms = [e.at_ns // NS_PER_MS for e in closing_reads(history)]
-    assert max(b - a for a, b in zip(at_ms, at_ms[1:], strict=False)) == 30_010
+    assert max(b - a for a, b in pairwise(at_ms)) == 30_010
     assert not fact.quiet
     assert 600_000 <= fact.waited_ms < 600_000 + 30_010
 
@@ -332,7 +336,8 @@ def closed(steps: list[Step], answers: Callable[[Outgoing], Said] | None = None)
         await player.play_steps()
         await player.read_everything()
 
-    history, _ = play(steps, answers, act, replace(tiny.target(), actors=ACTORS, bindings=bindings))
+    target = replace(tiny.target(), actors=ACTORS, bindings=bindings)
+    history, _ = play(steps, answers, act, target=target)
     calls = [e.fact for e in closing_reads(history) if isinstance(e.fact, CallMade)]
     return [(c.role, c.actor, c.params.get("job")) for c in calls]
 

@@ -108,6 +108,11 @@ def _connect() -> None:
         plain.connect(("127.0.0.1", 9))
 
 
+def _send_datagram() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as plain:
+        plain.sendto(b"x", ("127.0.0.1", 9))
+
+
 def _fail() -> None:
     raise RuntimeError("the target's own fault")
 
@@ -131,6 +136,8 @@ def _now() -> str:
 _MISCHIEF: Mapping[str, Callable[[], Any]] = {
     "socket": lambda: asyncio.open_connection("127.0.0.1", 9),
     "connect": _connect,
+    "udp": _send_datagram,
+    "process": lambda: subprocess.run(["true"], check=True),
     "look-up": lambda: socket.getaddrinfo("elsewhere.test", 80),
     "host": _call_elsewhere,
     "blocking-host": lambda: httpx.get("http://elsewhere.test/"),

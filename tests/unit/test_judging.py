@@ -22,9 +22,7 @@ def violation(clause: str) -> Violation:
     return Violation(clause=clause, expected="less", observed=f"more: {clause}", evidence=(1,))
 
 
-CHECKS = st.lists(
-    st.sampled_from([Held(), Unclear("bounds overlap"), *(violation(c) for c in CLAUSES)]), max_size=5
-)
+CHECKS = st.lists(st.sampled_from([Held(), Unclear("bounds overlap"), *(violation(c) for c in CLAUSES)]), max_size=5)
 
 
 def rule(checks: list[Check], *needs: str) -> Invariant:

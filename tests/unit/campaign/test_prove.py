@@ -118,7 +118,7 @@ def test_an_alarm_counts_even_if_it_does_not_show_again() -> None:
 
 
 def test_an_alarm_that_shows_again_is_a_failure() -> None:
-    """The same signature under two seeds is one alarm; and no defect is found by a plan that the correct build fails."""
+    """Under two seeds it is one alarm; and no defect is found by a plan that the correct build fails."""
 
     class Wrong(FakeWorld):
         """Even the correct build loses keys."""

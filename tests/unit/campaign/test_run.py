@@ -50,17 +50,18 @@ def test_the_correct_pipeline_is_clean() -> None:
 @pytest.mark.parametrize(
     ("defect", "finding", "steps"),
     [
-        ("stale_approval", "A3-revised-since-1", 5),
-        ("double_submit", "J1-run-twice-1", 1),
-        ("lost_key", "J1-key-used-twice-1", 2),
+        ("stale_approval", "A3-revised-since-1", {5}),
+        # a submit, or an approved change that is run: whichever card the seed deals first
+        ("double_submit", "J1-run-twice-1", {1, 4}),
+        ("lost_key", "J1-key-used-twice-1", {2}),
     ],
 )
-def test_what_is_planted_is_found_and_small(defect: str, finding: str, steps: int) -> None:
+def test_what_is_planted_is_found_and_small(defect: str, finding: str, steps: set[int]) -> None:
     """Under each of three seeds, by the rule that names it, shrunk to what a person would write."""
     for seed in (1, 2, 3):
         result = play(defect, seed)
         assert [f.id for f in result.findings] == [finding]
-        assert len(result.findings[0].plan.steps) == steps
+        assert len(result.findings[0].plan.steps) in steps
         assert result.exit_code is Exit.FINDINGS
 
 
@@ -198,7 +199,7 @@ def test_a_candidate_that_kills_the_target_does_not_hold() -> None:
     """The finding is kept, a little larger than it could be."""
 
     class Fragile(AfterHit):
-        """Dies of plans without a second person's step."""
+        """Dies of plans of less than three steps."""
 
         def surprise(self, plan: Plan) -> None:
             """Small plans kill it."""
@@ -272,7 +273,6 @@ def test_a_control_that_cannot_be_played_leaves_the_finding() -> None:
 
 def test_a_time_budget_bounds_shrinking() -> None:
     """The finding is verified as it is: two plays, no cuts."""
-    expired: list[bool] = []
     told: list[Progress] = []
     world = FakeWorld(fake_target(), "defect:lost_key")
     scenario = fake_scenario()
@@ -283,12 +283,11 @@ def test_a_time_budget_bounds_shrinking() -> None:
     plan = Plan(scenario="all", steps=steps, contract=scenario.contract)
     signature = Signature("J1", "key used twice")
     assert player.shows(plan, signature)
-    prober = Prober(player, scenario, "fake", told.append, Effort(), lambda: expired.append(True) or True)  # type: ignore[func-returns-value]
+    prober = Prober(player, scenario, "fake", told.append, Effort(), expired=lambda: True)
     lead = Lead(signature=signature, hit=Hit(signature, plan, plan, 0), ordinal=1, agent="legal", after_plans=1)
     finding, problem = prober.finding(lead)
     assert finding is not None
     assert (finding.plan, finding.shrink_plays, problem) == (plan, 0, "")
-    assert expired
     assert world.plays == 3
 
 

@@ -375,3 +375,17 @@ def test_a_state_that_was_seen_in_play_counts() -> None:
         None,
         "succeeded",
     ]
+
+
+def test_a_closing_read_uses_the_makers_credential_but_not_for_another_person() -> None:
+    async def act(player: Player) -> None:
+        await player.play_steps()
+        await player.read_everything()
+
+    bindings = dict(tiny.target().bindings)
+    for ability, expected in (("", ("ann", 1)), ("read", ("rob", 0))):
+        bindings["get_job"] = replace(bindings["get_job"], ability=ability)
+        target = replace(tiny.target(), actors=ACTORS, bindings=bindings)
+        history, _ = play([step(1, credential=1)], act=act, target=target)
+        (read_back,) = [e.fact for e in closing_reads(history) if isinstance(e.fact, CallMade)]
+        assert (read_back.actor, read_back.credential) == expected

@@ -59,6 +59,11 @@ class RunResult:
     interrupted: bool = False
 
     @property
+    def checks(self) -> int:
+        """How often a rule was really put to the test."""
+        return sum(v.checks for v in self.verdicts)
+
+    @property
     def exit_code(self) -> Exit:
         """1 findings; else 130 interrupted; else 2 when something could not be tested; else 0."""
         if self.findings:
@@ -66,7 +71,7 @@ class RunResult:
         if self.interrupted:
             return Exit.INTERRUPTED
         played = [s for s in self.scenarios if not s.skipped]
-        if self.problems or not played or any(s.unmet for s in played):
+        if self.problems or not played or any(s.unmet for s in played) or not self.checks:
             return Exit.NOT_TESTED
         return Exit.CLEAN
 

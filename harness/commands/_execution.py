@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.campaign.progress import FindingFound, Listener, Progress, RunStarted
+from harness.campaign.progress import FindingFound, Listener, Progress, RunStarted, ScenarioDone
 from harness.campaign.run import Budget, Options, run
 from harness.clock import RealClock
 from harness.commands._interrupt import Interrupts
@@ -24,6 +24,9 @@ from harness.reporters import known_formats
 from harness.results import RunResult
 from harness.seed import derive
 from harness.store import RunFolder, open_run
+
+#: in every report but the last: kill -9 leaves no time to say what happened
+UNFINISHED = "still running, or killed: see events.ndjson"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +114,10 @@ class _Keeper:
         if isinstance(progress, FindingFound):
             self._store(progress.finding)
         self._log(type(progress).__name__, record(progress))
-        if isinstance(progress, FindingFound | RunStarted):
-            self._folder.write_reports(self._report(self.so_far.run), self._formats)
+        if isinstance(progress, FindingFound | RunStarted | ScenarioDone):
+            so_far = self.so_far.run
+            unfinished = replace(so_far, problems=(*so_far.problems, UNFINISHED))
+            self._folder.write_reports(self._report(unfinished), self._formats)
 
     def _log(self, kind: str, fields: Mapping[str, Any]) -> None:
         self._folder.append(kind, {"s": round(self._clock.now_ns() / 1e9, 3), **fields})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.commands._options import shipped
-from harness.inputs.load import PlanMeta, dump_plan, load_plan, load_target, locate_target
+from harness.inputs.load import PlanMeta, dump_plan, load_plan, load_target, locate_target, plan_problems
 from harness.inputs.target import Target
 from harness.model import Finding, History, Plan, Signature
 from harness.store import encode_history
@@ -52,9 +52,14 @@ def plan_text(finding: Finding, target_path: str, variant: str, caps: Mapping[st
 
 
 def read_plan(path: Path, target_path: str | None = None) -> StoredPlan:
-    """A plan file and its target; ``target_path``: another target than the one it names."""
+    """A plan file and its target; ``target_path``: another target than the one it names.
+
+    FileProblem for a step that this target can't play: skipped silently, it would look like a finding that is gone.
+    """
     plan, meta = load_plan(path)
     target = load_target(target_path or _where(meta, path))
+    if wrong := plan_problems(path, target):
+        raise wrong[0]
     # a variant belongs to the target it was found with
     variant = meta.variant if not target_path or meta.variant in target.variants else ""
     return StoredPlan(

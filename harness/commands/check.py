@@ -16,10 +16,13 @@ def check(files: tuple[str, ...]) -> int:
     Exit 0 if all is right, else 2.
     """
     from harness.inputs.load import check as check_files
+    from harness.inputs.load import notes
 
     problems = check_files(files)
     for problem in problems:
         note(str(problem))
+    for line in notes(files):
+        note(f"not checked: {line}")
     if not problems:
         emit(f"{len(files)} file{'s' if len(files) > 1 else ''} checked: all right")
     return 2 if problems else 0

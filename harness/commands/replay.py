@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.commands._options import format_option, target_option
 from harness.commands._terminal import emit, paint_for
+
+if TYPE_CHECKING:
+    from harness.reporters._replays import Replayed
 
 
 @click.command("replay")
@@ -31,5 +36,14 @@ def replay(findings: tuple[Path, ...], target_path: str | None, format_: str) ->
     if format_ == "json":
         emit(dumps(_replays.document(results)))
     else:
-        emit(_replays.text(results, paint_for(sys.stdout)))
+        emit("".join(map(_text, results)))
     return int(_replays.exit_code(results))
+
+
+def _text(result: Replayed) -> str:
+    """One finding's block; the advice of a problem stays on lines of its own."""
+    from harness.reporters import _replays
+
+    problem, *advice = result.problem.splitlines() or [""]
+    block = _replays.text([replace(result, problem=problem)], paint_for(sys.stdout))
+    return block + "".join(f"      {line.strip()}\n" for line in advice)

@@ -12,7 +12,7 @@ from harness.injection import known_faults
 from harness.inputs import documents, families
 from harness.inputs.binding import observes
 from harness.inputs.composing import place
-from harness.inputs.nodes import Node
+from harness.inputs.nodes import Node, suggestion
 from harness.inputs.openapi import operations
 from harness.inputs.plan_file import read_plan
 from harness.inputs.scenario import Scenario
@@ -74,7 +74,8 @@ def unchecked(target: Target) -> Iterator[str]:
     if not target.openapi:
         yield f"{target.path}: names no OpenAPI document, so nothing confirms its bindings"
     elif isinstance(target.openapi, str) and target.openapi.startswith(SERVED):
-        yield f"{target.path}: its OpenAPI document is served by the target, so bindings are not checked before it runs"
+        served = target.openapi.removeprefix(SERVED)
+        yield f"{target.path}: what its roles say of operations: {served} is served by the running target"
     else:
         spec = target.openapi
         data = documents.load(spec).plain() if isinstance(spec, str) else spec
@@ -84,6 +85,18 @@ def unchecked(target: Target) -> Iterator[str]:
             in_body = any(place(w).part == "body" for w in places)
             if in_body and known.body_schema(binding.method, binding.path) is None:
                 yield f"{target.path}: roles.{binding.role}: {binding.method} {binding.path} has no schema of its body"
+
+
+def notes(paths: Sequence[str | Path]) -> list[str]:
+    """What ``check`` could not check of the targets among some files, a line each."""
+    targets: list[Target] = []
+    for path in paths:
+        try:
+            _read(documents.load(path), targets, [], [], [])
+        except FileProblem:
+            # check tells it; here only good files matter
+            continue
+    return [line for target in targets for line in unchecked(target)]
 
 
 # ---------------------------------------------------------------- a scenario against a target
@@ -143,6 +156,12 @@ def _static_case(scenario: Scenario, target: Target) -> Case:
 # ---------------------------------------------------------------- a plan against a target
 
 
+def plan_problems(path: str | Path, target: Target) -> list[FileProblem]:
+    """Why a stored plan can't be played on a target: roles and actors that the target lacks."""
+    root = documents.load(path)
+    return list(_plan_problems(root, read_plan(root)[0], target))
+
+
 def _plan_problems(root: Node, plan: Plan, target: Target) -> Iterator[FileProblem]:
     steps = root.entries()["plan"].entries()["steps"].listing()
     for node, step in zip(steps, plan.steps, strict=True):
@@ -150,6 +169,10 @@ def _plan_problems(root: Node, plan: Plan, target: Target) -> Iterator[FileProbl
             continue
         entries = node.entries()
         if step.do not in target.bindings:
-            yield entries["do"].problem(f"target {target.name} does not bind {step.do}")
+            yield entries["do"].problem(
+                f"target {target.name} does not bind {step.do}", suggestion(step.do, target.bindings)
+            )
         if step.actor not in target.actors:
-            yield entries["actor"].problem(f"target {target.name} has no actor {step.actor!r}")
+            yield entries["actor"].problem(
+                f"target {target.name} has no actor {step.actor!r}", suggestion(step.actor, target.actors)
+            )

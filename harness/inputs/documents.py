@@ -40,6 +40,8 @@ def parse(text: str, path: str) -> Node:
     """The document in a text; ``path`` is what messages call it."""
     if len(text) > MAX_BYTES:
         raise FileProblem(Place(path), _TOO_LARGE, "Split it, or leave generated parts out.")
+    if not text.strip():
+        raise FileProblem(Place(path), _EMPTY, _FILL)
     if path.endswith(".json"):
         _refuse_bad_json(text, path)
     try:
@@ -60,9 +62,9 @@ def _read(path: str) -> str:
         with open(path, "rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise FileProblem(Place(path), "there is no such file") from None
+        raise FileProblem(Place(path), "there is no such file", "Paths are from where qharness is started.") from None
     except IsADirectoryError:
-        raise FileProblem(Place(path), "this is a folder, not a file") from None
+        raise FileProblem(Place(path), "this is a folder, not a file", "Name a file in it, e.g. target.yaml.") from None
     except OSError as error:
         raise FileProblem(Place(path), f"can't be read: {error.strerror}") from None
     except ValueError:
@@ -77,6 +79,8 @@ def _read(path: str) -> str:
         raise FileProblem(place, "not UTF-8 text", "Save the file as UTF-8.") from None
 
 
+_EMPTY: Final = "the file is empty"
+_FILL: Final = "Was it saved? docs/target.md and docs/scenario.md have files to copy."
 _TOO_LARGE: Final = f"larger than {MAX_BYTES // 1_000_000} MB"
 
 
@@ -87,12 +91,13 @@ def _refuse_bad_json(text: str, path: str) -> None:
         place = Place(path, error.lineno, error.colno)
         raise FileProblem(place, f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}") from None
     except RecursionError:
-        raise FileProblem(Place(path), _TOO_DEEP) from None
+        raise FileProblem(Place(path), _TOO_DEEP, _FLATTEN) from None
     except ValueError as error:
         raise FileProblem(Place(path), f"not JSON: {error}") from None
 
 
 _TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels"
+_FLATTEN: Final = "Is a bracket left open? Write it flatter; no file of qharness needs ten levels."
 
 
 #: what the parser says → what to do about it
@@ -131,6 +136,10 @@ def _positionless(value: Any, place: Place) -> Node:
     return Node(value, place)
 
 
+_TOO_MANY: Final = f"more than {MAX_NODES} values once aliases are written out"
+_NO_ALIASES: Final = "Write the values out where they are used, without aliases of aliases."
+
+
 class _Open:
     """A collection that has begun and not ended."""
 
@@ -160,7 +169,7 @@ class _Builder:
             elif isinstance(event, yaml.CollectionEndEvent):
                 self._close(event)
         if self._root is None or self._root.value is None:
-            raise FileProblem(Place(self._path), "the file is empty")
+            raise FileProblem(Place(self._path), _EMPTY, _FILL)
         return self._root.named("")
 
     def _take(self, event: Any) -> None:
@@ -177,7 +186,7 @@ class _Builder:
 
     def _open(self, event: Any) -> None:
         if len(self._stack) >= MAX_DEPTH:
-            raise self._problem(event, _TOO_DEEP)
+            raise self._problem(event, _TOO_DEEP, _FLATTEN)
         if event.tag is not None:
             raise self._problem(event, f"the tag {event.tag!r} is not understood", "Remove it.")
         empty: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
@@ -195,7 +204,7 @@ class _Builder:
 
     def _alias(self, event: Any) -> None:
         if self._wants_key():
-            raise self._problem(event, "a key can't be an alias")
+            raise self._problem(event, "a key can't be an alias", "Write the key itself.")
         if event.anchor not in self._anchors:
             # libyaml reports unknown aliases only when it composes; an open anchor would hold itself
             instead = "An alias (*name) needs its anchor (&name) earlier in the file."
@@ -230,7 +239,7 @@ class _Builder:
         top = self._stack[-1]
         top.size += size
         if top.size > MAX_NODES:
-            raise self._problem(event, f"more than {MAX_NODES} values once aliases are written out")
+            raise self._problem(event, _TOO_MANY, _NO_ALIASES)
         if top.key is None:
             top.node.items.append(node)
             return
@@ -243,7 +252,7 @@ class _Builder:
     def _merge(self, top: _Open, node: Node, event: Any) -> None:
         bases = node.items if isinstance(node.value, list) else [node]
         if not all(b.is_mapping for b in bases):
-            raise self._problem(event, "<< takes a mapping, or a list of mappings")
+            raise self._problem(event, "<< takes a mapping, or a list of mappings", "Write <<: *name of a mapping.")
         top.merged += bases
 
     def _scalar(self, event: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.inputs import documents
-from harness.inputs.checking import check, unchecked
+from harness.inputs.checking import check, notes, plan_problems, unchecked
 from harness.inputs.nodes import suggestion
 from harness.inputs.plan_file import PlanMeta, dump_plan, encode_plan, read_plan
 from harness.inputs.scenario import Scenario
@@ -23,6 +23,8 @@ __all__ = [
     "load_scenario",
     "load_target",
     "locate_target",
+    "notes",
+    "plan_problems",
     "unchecked",
 ]
 

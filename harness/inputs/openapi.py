@@ -151,15 +151,22 @@ def _shape(path: str) -> str:
     return _NAME.sub("{}", path.partition("?")[0])
 
 
+_PATHS = "Write paths: {/jobs: {post: …}}, a path template before each operation."
+
+
 def operations(document: Any, origin: str) -> Operations:
-    """The operations of a document; FileProblem if it isn't OpenAPI 3 (or Swagger 2)."""
+    """The operations of a document; FileProblem if it isn't OpenAPI 3."""
     place = Place(origin)
     if not isinstance(document, Mapping):
         raise FileProblem(place, "this is no OpenAPI document: it is not a mapping")
-    version = document.get("openapi", document.get("swagger"))
-    if not str(version).startswith(("3.", "2.")):
+    if "swagger" in document and "openapi" not in document:
+        what = f"this is Swagger {document['swagger']}, and OpenAPI 3 is needed"
+        raise FileProblem(place, what, "Convert it to OpenAPI 3, or leave openapi out: then nothing is checked.")
+    if not str(document.get("openapi")).startswith("3."):
         has = ", ".join(sorted(map(str, document))[:8]) or "nothing"
         raise FileProblem(place, "this is no OpenAPI document: it lacks 'openapi: 3.x'", f"It has {has}.")
-    if not isinstance(document.get("paths"), Mapping):
-        raise FileProblem(place, "this OpenAPI document has no 'paths'")
+    if document.get("paths") is None:
+        raise FileProblem(place, "this OpenAPI document has no 'paths'", _PATHS)
+    if not isinstance(document["paths"], Mapping):
+        raise FileProblem(place, "its 'paths' must be a mapping", _PATHS)
     return Operations(document, origin)

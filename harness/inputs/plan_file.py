@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
+from harness.errors import FileProblem
 from harness.inputs.contract_values import contract_caps, contract_values
 from harness.inputs.nodes import Node, suggestion
-from harness.inputs.roles import ROLES
+from harness.inputs.roles import ROLES, Param
 from harness.inputs.scenario_file import fault_params
 from harness.inputs.writing import written
+from harness.judging import known_invariants
 from harness.model import PLAN_SCHEMA, FaultUse, Plan, Schedule, Step, Strategy, is_reference
 
 _TAKES = ("job", "change", "decision")
@@ -67,6 +69,8 @@ def _refuse_newer(root: Node) -> None:
 def _finding(node: Node) -> dict[str, Any]:
     section = node.section(*_FINDING)
     texts = {k: section.read(k, Node.word, "") for k in _FINDING if k != "evidence"}
+    if texts["invariant"]:
+        section.need("invariant").one_of(known_invariants(), "invariant")
     evidence = section.read("evidence", lambda n: tuple(i.integer(0) for i in n.listing()), ())
     return {**{k: v for k, v in texts.items() if k != "id"}, "finding": texts["id"], "evidence": evidence}
 
@@ -124,12 +128,36 @@ def _step(node: Node, before: list[Step]) -> Step:
 def _params(node: Node, do: str, before: list[Step]) -> dict[str, Any]:
     known = ("ms",) if do == "wait" else [p.name for p in ROLES[do].params]
     entries = node.known_entries(known, f"parameter of {do}")
-    for each in entries.values():
-        if is_reference(each.plain()):
-            _check_reference(each, before)
     if do == "wait" and "ms" in entries:
         entries["ms"].integer(0)
+    for param in ROLES[do].params if do != "wait" else ():
+        if param.name in entries:
+            _check_value(entries[param.name], param, before)
     return {k: n.plain() for k, n in entries.items()}
+
+
+def _check_value(node: Node, param: Param, before: list[Step]) -> None:
+    """A value of the parameter's type, or what an earlier step made; an optional one may be left empty."""
+    if is_reference(node.plain()):
+        _check_reference(node, before)
+    elif param.type == "json" or (node.value is None and not param.required):
+        return
+    elif param.refers and (node.is_mapping or node.is_list or node.value is None):
+        instead = f"Write {{from: s1, take: {param.type}}}, or the {param.type}'s id as text."
+        raise node.problem(f"must be the {param.type} that an earlier step made", instead)
+    elif param.type == "int":
+        _numbered(node, node.integer, f"Write a whole number from 0 up: {param.help}.")
+    elif param.type == "number":
+        _numbered(node, node.number, f"Write a number from 0 up: {param.help}.")
+    else:
+        node.word()
+
+
+def _numbered(node: Node, reader: Callable[[int], float], instead: str) -> None:
+    try:
+        reader(0)
+    except FileProblem as problem:
+        raise FileProblem(node.place, problem.what, instead) from None
 
 
 def _check_reference(node: Node, before: list[Step]) -> None:

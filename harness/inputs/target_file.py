@@ -171,8 +171,12 @@ def _openapi(node: Node, base: Path, served: bytes | None) -> _Spec:
         instead = "Save the document beside this file, or write app:/openapi.json if the target serves it."
         raise node.problem("a document is not fetched over the network", instead)
     file = base / text
+    if file.is_dir():
+        raise node.problem(f"{file} is a folder, not a file", "Name the OpenAPI document in it, e.g. openapi.yaml.")
     if not file.is_file():
-        raise node.problem(f"there is no file {file}")
+        raise node.problem(
+            f"there is no file {file}", "Paths are relative to this file; app:/… is what the target serves."
+        )
     return _Spec(str(file), operations(documents.load(file).plain(), str(file)))
 
 

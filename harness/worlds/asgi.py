@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness.clock import LoopClock
-from harness.errors import NeedsLiveMode, UsageProblem
+from harness.errors import NeedsLiveMode, TargetUnreachable, UsageProblem
 from harness.facts import (
     ContractImposed,
     FaultsHealed,
@@ -37,7 +37,7 @@ from harness.model import Event, History, Plan
 from harness.recording import Recorder
 from harness.seed import stream
 from harness.south import Service, South, known_doubles
-from harness.worlds import contract, isolation
+from harness.worlds import contract, isolation, watchdog
 from harness.worlds.loading import load_object
 from harness.worlds.player import DEFAULT_DEADLINE_S, Failure, Player
 from harness.worlds.process import ASGIApp, Process
@@ -101,10 +101,12 @@ class AsgiWorld:
         loop = VirtualLoop(plan.schedule, template.at_s if template else 0.0)
         asyncio.set_event_loop(loop)
         try:
-            with isolation.playing(loop, stream(plan.seed, "random")):
+            with isolation.playing(loop, stream(plan.seed, "random")), watchdog.watched(self.target.name):
                 scene = _Scene(self, loop, plan, terms, template)
                 history = loop.run_until_complete(scene.live(act))
                 return history, scene, loop.time()
+        except SystemExit as error:
+            raise TargetUnreachable(f"the target ended its process: exit({error.code})") from error
         finally:
             self.foreign |= loop.foreign_seen
             _close(loop)

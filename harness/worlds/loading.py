@@ -21,8 +21,14 @@ def load_object(name: str, python_path: Iterable[str] = ()) -> Any:
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise TargetUnreachable(
-            f"can't load {name!r}: {error}\n"
-            "  Write module:attribute, and list the folder of the module under python_path."
-        ) from error
+    except (Exception, SystemExit) as error:
+        what = f"can't load {name!r}: {type(error).__name__}: {error}"
+        raise TargetUnreachable(f"{what}\n  {_advice(error, module)}") from error
+
+
+def _advice(error: BaseException, module: str) -> str:
+    if isinstance(error, ModuleNotFoundError) and not module.startswith(error.name or "?"):
+        return f"The target itself imports {error.name}: install it here."
+    if isinstance(error, ImportError | AttributeError):
+        return "Write module:attribute, and list the folder of the module under python_path."
+    return "The target's own module fails when it is imported."

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
+import traceback
 from collections.abc import Callable, Coroutine, MutableMapping
 from typing import Any
 from urllib.parse import unquote
@@ -43,21 +45,23 @@ class Process:
             self.app = self._context.run(factory)
         except QHarnessError:
             raise
-        except Exception as error:
-            raise TargetUnreachable(f"the target's factory failed: {type(error).__name__}: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise TargetUnreachable(f"the target's factory failed: {words(error)}") from error
+        if not callable(self.app):
+            raise TargetUnreachable(f"the target's factory must return an ASGI app, not {self.app!r}")
 
     async def start(self) -> None:
         """Run the lifespan's start-up; raises TargetUnreachable with the target's own words if it fails."""
         self._lifespan = self._spawn(self._run_lifespan())
         answer = await self._lifespan_turn("lifespan.startup")
         if answer["type"] != "lifespan.startup.complete":
-            raise TargetUnreachable(f"the target failed to start: {answer.get('message', '')}".strip())
+            raise TargetUnreachable(f"the target failed to start: {_last_line(answer)}")
 
     async def stop(self) -> None:
         """Run the lifespan's shut-down."""
         answer = await self._lifespan_turn("lifespan.shutdown")
         if answer["type"] != "lifespan.shutdown.complete":
-            raise TargetUnreachable(f"the target failed to stop: {answer.get('message', '')}".strip())
+            raise TargetUnreachable(f"the target failed to stop: {_last_line(answer)}")
         if self._lifespan is not None:
             await self._lifespan
 
@@ -112,9 +116,8 @@ class Process:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self._state}
         try:
             await self.app(scope, self._to_app.get, self._from_app.put)
-        except Exception as error:
-            words = f"{type(error).__name__}: {error}"
-            self._from_app.put_nowait({"type": "lifespan.failed", "message": words})
+        except (Exception, SystemExit) as error:
+            self._from_app.put_nowait({"type": "lifespan.failed", "message": words(error)})
 
 
 class _Exchange:
@@ -133,7 +136,7 @@ class _Exchange:
     async def run(self, app: ASGIApp) -> None:
         try:
             await app(self._scope(), self._receive, self._send)
-        except Exception:
+        except (Exception, SystemExit):
             # What a server does with an application that raises: 500, if nothing was sent yet.
             self._answer(Answer(500, {"content-type": "text/plain"}, b"Internal Server Error"))
 
@@ -179,6 +182,19 @@ class _Exchange:
             "server": ("target.test", 80),
             "state": dict(self._state),
         }
+
+
+def words(error: BaseException) -> str:
+    """An error of the target in one line, with the place in its code where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def _last_line(answer: Message) -> str:
+    """What a lifespan says of its failure; Starlette sends the whole traceback."""
+    lines = str(answer.get("message", "")).strip().splitlines()
+    return lines[-1] if lines else "it gives no reason"
 
 
 async def _no_app(*_: object) -> None:

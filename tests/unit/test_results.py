@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.model import Finding, History, Plan, Signature, Violation
+from harness.model import Finding, History, Plan, Signature, Status, Verdict, Violation
 from harness.results import DefectResult, Exit, RunResult, ScenarioResult
 
 FINDING = Finding(
@@ -29,7 +29,7 @@ CLEAN = RunResult(
     variant="",
     seed=0,
     scenarios=(PLAYED,),
-    verdicts=(),
+    verdicts=(Verdict(invariant="A", status=Status.HELD, checks=1),),
     faults=(),
     findings=(),
     requests=1,
@@ -47,6 +47,9 @@ CLEAN = RunResult(
         ({"scenarios": ()}, Exit.NOT_TESTED),
         ({"scenarios": (PLAYED, UNMET)}, Exit.NOT_TESTED),
         ({"scenarios": (PLAYED, replace(SKIPPED, unmet=("x",)))}, Exit.CLEAN),
+        # 500 to everything, say: no rule had anything to judge
+        ({"verdicts": ()}, Exit.NOT_TESTED),
+        ({"verdicts": (Verdict(invariant="A", status=Status.NOT_EXERCISED),)}, Exit.NOT_TESTED),
         ({"problems": ("a fault never fired",)}, Exit.NOT_TESTED),
         ({"interrupted": True}, Exit.INTERRUPTED),
         ({"findings": (FINDING,)}, Exit.FINDINGS),

@@ -189,3 +189,36 @@ def test_judge_text_and_unknown_invariants(tmp_path: Path, capsys: pytest.Captur
     assert re.match(r"  \S A1 ", capsys.readouterr().out)
     assert cli.main(["judge", "--invariants", "A99", str(path)]) == 2
     assert "no invariant is called 'A99'" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- replay
+
+COURIER = "tests/targets/courier/target.yaml"
+PLAN = """schema: 1
+finding: {id: x, invariant: Q1, clause: cap}
+target: TARGET
+plan:
+  steps:
+    - {id: s1, do: submit_job, actor: ann, params: {shots: 100}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("shots: 100", "shots: many", "params.shots: must be a whole number, not 'many'"),
+        ("shots: 100", "shots: -5", "params.shots: must be at least 0, not -5"),
+        ("actor: ann", "actor: nobody", "has no actor 'nobody'"),
+        ("invariant: Q1", "invariant: Q77", "no invariant is called 'Q77'"),
+    ],
+)
+def test_a_plan_that_cannot_be_played_is_told(
+    old: str, new: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(PLAN.replace("TARGET", COURIER).replace(old, new), encoding="utf-8")
+    assert cli.main(["replay", str(path)]) == 2
+    out = capsys.readouterr().out
+    assert said in " ".join(out.split())
+    assert re.search(r"\n      (Write|Known:|Did you mean) ", out), "the advice has a line of its own"
+    assert not re.search("bug in qharness|not reproduced", out)

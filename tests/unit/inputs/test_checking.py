@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.inputs.load import check, load_target, unchecked
+from harness.inputs.load import check, load_target, notes, unchecked
 from tests.unit.inputs.tables import FILES
 
 TARGET, SCENARIO, PLAN = (FILES / f"{n}.yaml" for n in ("target", "scenario", "plan"))
@@ -69,7 +69,22 @@ def test_a_scenario_that_the_target_cannot_satisfy(tmp_path: Path) -> None:
 
 def test_a_plan_against_a_target() -> None:
     """Roles and actors that the target lacks."""
-    assert messages(PLAN, TARGET) == ["plan.yaml:17:20: plan.steps[2].do: target sample does not bind cancel_job"]
+    told = messages(PLAN, TARGET)
+    assert [t.partition("\n")[0] for t in told] == [
+        "plan.yaml:17:20: plan.steps[2].do: target sample does not bind cancel_job"
+    ]
+    assert "\n  Known: get_job, " in told[0]
+
+
+def test_what_could_not_be_checked_is_told(tmp_path: Path) -> None:
+    """A document that the running target serves; files with problems have no notes."""
+    path = tmp_path / "target.yaml"
+    text = TARGET.read_text().replace("operation: getJob", "operation: GET /{id}")
+    (tmp_path / "defects.yaml").write_text("[]")
+    path.write_text(text.replace("openapi: openapi.yaml", "openapi: app:/openapi.json"))
+    assert notes([path, tmp_path]) == [
+        f"{path}: what its roles say of operations: /openapi.json is served by the running target"
+    ]
 
 
 @pytest.mark.parametrize("text", ["a: 1", "- 1", "text"])
@@ -91,4 +106,4 @@ def test_what_no_document_confirms(tmp_path: Path) -> None:
     path.write_text(text.replace("openapi: openapi.yaml\n", ""))
     assert "names no OpenAPI document" in next(iter(unchecked(load_target(path))))
     path.write_text(text.replace("openapi: openapi.yaml", "openapi: app:/openapi.json"))
-    assert "served by the target" in next(iter(unchecked(load_target(path))))
+    assert "served by the running target" in next(iter(unchecked(load_target(path))))

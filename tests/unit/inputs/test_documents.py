@@ -65,14 +65,16 @@ def test_aliases_and_merge_keys() -> None:
     assert parsed(text)["same"] == {"x": 1, "y": 1}
 
 
+EMPTY = "the file is empty\n  Was it saved? docs/target.md and docs/scenario.md have files to copy."
+DEEP = "nested deeper than 60 levels\n  Is a bracket left open? Write it flatter; no file of qharness needs ten levels."
 BOMB = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 30))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "file.yaml: the file is empty"),
-        ("~", "file.yaml: the file is empty"),
+        ("", f"file.yaml: {EMPTY}"),
+        ("~", f"file.yaml: {EMPTY}"),
         ("a: 1\na: 2", "file.yaml:2:1: the key 'a' is given twice\n  It is given first on line 1. Keep one of them."),
         (
             "a: b: c",
@@ -108,11 +110,15 @@ BOMB = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}
             "file.yaml:1:8: the alias *b points at nothing before it\n"
             "  An alias (*name) needs its anchor (&name) earlier in the file.",
         ),
-        ("- " * 61, "file.yaml:1:121: nested deeper than 60 levels"),
-        ("[" * 5000, "file.yaml:1:61: nested deeper than 60 levels"),
-        (BOMB, "file.yaml:6:55: more than 200000 values once aliases are written out"),
+        ("- " * 61, f"file.yaml:1:121: {DEEP}"),
+        ("[" * 5000, f"file.yaml:1:61: {DEEP}"),
+        (
+            BOMB,
+            "file.yaml:6:55: more than 200000 values once aliases are written out\n"
+            "  Write the values out where they are used, without aliases of aliases.",
+        ),
         ("a: \x01", "file.yaml:1:4: a control character\n  Remove it, or write it as an escape in quotes."),
-        ("<<: 3", "file.yaml:1:5: << takes a mapping, or a list of mappings"),
+        ("<<: 3", "file.yaml:1:5: << takes a mapping, or a list of mappings\n  Write <<: *name of a mapping."),
     ],
 )
 def test_refused(text: str, message: str) -> None:
@@ -125,6 +131,7 @@ def test_json() -> None:
     assert str(documents.parse('{"a":\n [1]}', "f.json").members["a"].place) == "f.json:2:2"
     assert problem('{"a": 1,\n "b" 2}', "f.json") == "f.json:2:6: not JSON: expecting ':' delimiter"
     assert problem("[" * 100_000, "f.json").startswith("f.json: nested deeper than 60 levels")
+    assert problem(" \n", "f.json") == f"f.json: {EMPTY}"
     assert parsed('{"a": "\\ud83d\\ude00"}', "f.json") == {"a": "\U0001f600"}
 
 
@@ -139,8 +146,8 @@ def test_files(tmp_path: Path) -> None:
             documents.load(path)
         messages[path.name] = str(caught.value).removeprefix(f"{path}")
     assert messages == {
-        "none.yaml": ": there is no such file",
-        tmp_path.name: ": this is a folder, not a file",
+        "none.yaml": ": there is no such file\n  Paths are from where qharness is started.",
+        tmp_path.name: ": this is a folder, not a file\n  Name a file in it, e.g. target.yaml.",
         "large.yaml": ": larger than 5 MB\n  Split it, or leave generated parts out.",
         "binary.yaml": ":2:4: not UTF-8 text\n  Save the file as UTF-8.",
     }

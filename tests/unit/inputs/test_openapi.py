@@ -32,6 +32,7 @@ def spec(schema: Any, **operation: Any) -> Operations:
     return operations(document, "spec")
 
 
+PATHS = "\n  Write paths: {/jobs: {post: …}}, a path template before each operation."
 LOOP = "#/components/schemas/Loop"
 
 
@@ -53,7 +54,13 @@ def fixed(known: Operations, **fields: Any) -> Any:
             "spec: this is no OpenAPI document: it lacks 'openapi: 3.x'\n  It has asyncapi, info.",
         ),
         ({"openapi": "4.0"}, "spec: this is no OpenAPI document: it lacks 'openapi: 3.x'\n  It has openapi."),
-        ({"openapi": "3.0.0", "paths": []}, "spec: this OpenAPI document has no 'paths'"),
+        ({"openapi": "3.0.0"}, f"spec: this OpenAPI document has no 'paths'{PATHS}"),
+        ({"openapi": "3.0.0", "paths": [1]}, f"spec: its 'paths' must be a mapping{PATHS}"),
+        (
+            {"swagger": "2.0", "paths": {}},
+            "spec: this is Swagger 2.0, and OpenAPI 3 is needed\n"
+            "  Convert it to OpenAPI 3, or leave openapi out: then nothing is checked.",
+        ),
     ],
 )
 def test_no_openapi_document(document: Any, message: str) -> None:

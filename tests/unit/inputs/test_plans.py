@@ -17,7 +17,11 @@ from harness.inputs.roles import ROLES
 from harness.model import FaultUse, Plan, Schedule, Step
 from tests.unit.inputs.tables import FILES
 
-VALUES = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.floats(0, 1), max_size=3)
+VALUES = {
+    "int": st.integers(0),
+    "number": st.integers(0) | st.floats(0, 1e9),
+    "json": st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.floats(0, 1), max_size=3),
+}
 
 
 @st.composite
@@ -32,7 +36,7 @@ def plans(draw: Any) -> Plan:
                 earlier = draw(st.sampled_from(steps)).id
                 params[param.name] = {"from": earlier, "take": param.type}
             elif draw(st.booleans()):
-                params[param.name] = draw(VALUES)
+                params[param.name] = draw(VALUES.get(param.type, st.text()))
         steps.append(
             Step(
                 id=f"s{n + 1}",

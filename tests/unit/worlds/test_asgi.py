@@ -304,4 +304,17 @@ def test_a_closed_world_leaves_no_files() -> None:
 
 def test_the_factory_is_watched_as_well() -> None:
     with pytest.raises(NeedsLiveMode, match="the thread eager-1"):
-        play(race(0, "fifo"), EAGER="yes")
+        play(race(0, "fifo"), FACTORY="thread")
+
+
+@pytest.mark.parametrize(
+    ("failing", "said"),
+    [
+        ("raise", r"the target's factory failed: RuntimeError: no licence \(tiny\.py:\d+\)"),
+        ("exit", r"the target's factory failed: SystemExit: 0"),
+        ("none", "the target's factory must return an ASGI app, not None"),
+    ],
+)
+def test_a_factory_that_fails_is_a_target_that_cannot_be_tested(failing: str, said: str) -> None:
+    with pytest.raises(TargetUnreachable, match=said):
+        play(race(0, "fifo"), FACTORY=failing)

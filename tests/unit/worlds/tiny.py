@@ -9,6 +9,7 @@ import secrets
 import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -30,8 +31,8 @@ from harness.inputs.target import Actor, Binding, ContractSource, Credential, Ou
 def factory(settings: Mapping[str, str]) -> Starlette:
     """The app; ``RACY`` leaves a natural await between check and act, ``SYNC`` serves by a blocking endpoint."""
     limit = int(settings.get("LIMIT", "1"))
-    if settings.get("EAGER"):
-        threading.Thread(target=print, name="eager-1").start()
+    if "FACTORY" in settings:
+        return _misbehave(settings["FACTORY"])
     remembered: list[str] = []
 
     @asynccontextmanager
@@ -81,6 +82,16 @@ def factory(settings: Mapping[str, str]) -> Starlette:
             Route("/mischief/{what}", mischief, methods=["POST"]),
         ],
     )
+
+
+def _misbehave(how: str) -> Any:
+    if how == "thread":
+        threading.Thread(target=print, name="eager-1").start()
+    if how == "raise":
+        raise RuntimeError("no licence")
+    if how == "exit":
+        sys.exit(0)
+    return None
 
 
 def _insert(db: sqlite3.Connection) -> JSONResponse:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import signal
 import threading
 
@@ -26,6 +28,19 @@ def test_a_busy_loop_is_ended_and_its_place_is_named() -> None:
         spin()
     assert signal.getsignal(signal.SIGALRM) is former
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_busy_loop_inside_a_task_ends_as_well() -> None:
+    async def target() -> None:
+        spin()
+
+    with pytest.raises(NeedsLiveMode), watched("t", 0.05):
+        asyncio.run(target())
+
+
+def test_a_suspended_process_is_not_taken_for_a_hanging_target() -> None:
+    with watched("t", 0.05):
+        os.kill(os.getpid(), signal.SIGALRM)
 
 
 def test_what_ends_in_time_is_left_alone() -> None:

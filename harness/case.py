@@ -133,7 +133,7 @@ class NorthCall:
     @property
     def surely_happened(self) -> bool:
         """The target said yes."""
-        return self.outcome in ("accepted", "replayed")
+        return self.answer is not None and self.answer.happened
 
     @property
     def maybe_happened(self) -> bool:

@@ -360,6 +360,11 @@ class CallAnswered(Fact):
     request: str | None = None
     seen: tuple[Observation, ...] = ()
 
+    @property
+    def happened(self) -> bool:
+        """The target said yes."""
+        return self.outcome in ("accepted", "replayed")
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepSkipped(Fact):

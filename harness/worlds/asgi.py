@@ -303,7 +303,7 @@ class _Scene:
                 return False
             acting = actor if actor.tenant else replace(actor, tenant=tenant)
             answered = await self.player.call(binding, acting, params, step="contract", part="setup")
-            imposed = imposed and answered.outcome in ("accepted", "replayed")
+            imposed = imposed and answered.happened
         return imposed
 
     async def _read_published(self) -> None:

@@ -177,14 +177,13 @@ class Player:
         )
 
     def _learn(self, role: str, actor: Actor, credential: int, answered: CallAnswered) -> None:
-        happened = answered.outcome in ("accepted", "replayed")
         for observation in answered.seen:
             if isinstance(observation, JobSeen):
-                if happened and role in JOB_MAKERS:
+                if answered.happened and role in JOB_MAKERS:
                     self.jobs.setdefault(observation.job, _Known(actor, credential))
                 if observation.job in self.jobs and observation.state is not None:
                     self.jobs[observation.job].state = observation.state
-            elif isinstance(observation, ChangeSeen) and happened and role == "create_change":
+            elif isinstance(observation, ChangeSeen) and answered.happened and role == "create_change":
                 self.changes.setdefault(observation.change, _Known(actor, credential))
 
     # ------------------------------------------------------------ settling and closing reads
@@ -276,7 +275,7 @@ def groups(steps: Iterable[Step]) -> list[list[Step]]:
 
 def _made(answered: CallAnswered, kind: str) -> str | None:
     """The id of the object of a kind (job, change, decision) that a call made."""
-    if answered.outcome not in ("accepted", "replayed"):
+    if not answered.happened:
         return None
     for observation in answered.seen:
         if observation.identity == kind:

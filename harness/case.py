@@ -16,6 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from harness.clock import NS_PER_S
 from harness.errors import ContractBroken
 from harness.facts import (
+    JOB_MAKERS,
     AttemptSeen,
     CallAnswered,
     CallMade,
@@ -352,7 +353,7 @@ class Case:
     @cached_property
     def job_ids(self) -> tuple[str, ...]:
         """Every job that an accepted or replayed call of ours made, in order, without repeats."""
-        made = (c.first(JobSeen) for c in self.calls("submit_job", "clone_job", "execute_change") if c.surely_happened)
+        made = (c.first(JobSeen) for c in self.calls(*JOB_MAKERS) if c.surely_happened)
         return tuple(dict.fromkeys(j.job for j in made if j))
 
     def job_sightings(self, job: str) -> list[Sighting[JobSeen]]:
@@ -361,7 +362,7 @@ class Case:
 
     def maker(self, job: str) -> NorthCall | None:
         """The first accepted call that made a job."""
-        for call in self.calls("submit_job", "clone_job", "execute_change"):
+        for call in self.calls(*JOB_MAKERS):
             seen = call.first(JobSeen)
             if call.outcome == "accepted" and seen and seen.job == job:
                 return call
@@ -484,8 +485,7 @@ class Case:
 
     def _by_order(self) -> Iterable[tuple[str, str]]:
         """With a single job in the whole play, every run is its own."""
-        makers = [c for c in self.calls("submit_job", "clone_job", "execute_change") if c.maybe_happened]
-        if len(self.job_ids) == 1 and len(makers) == 1:
+        if len(self.job_ids) == 1 and sum(c.maybe_happened for c in self.calls(*JOB_MAKERS)) == 1:
             yield from ((run, self.job_ids[0]) for run in self.runs)
 
 

@@ -454,6 +454,8 @@ STATES = (
     "cancelled",
     "expired",
 )
+#: roles whose accepted calls make a job
+JOB_MAKERS = ("submit_job", "clone_job", "execute_change")
 TERMINAL_STATES = frozenset({"succeeded", "failed", "cancelled", "expired"})
 
 #: why a call was refused, in our words

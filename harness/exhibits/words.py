@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from harness.case import Case, NorthCall
-from harness.facts import JobSeen, ResultSeen
+from harness.facts import JOB_MAKERS, JobSeen, ResultSeen
 from harness.model import FaultUse, History, Plan, Schedule, Step, is_reference
 
 #: role → what an actor does, with the role's parameters in braces
@@ -175,7 +175,7 @@ def answer_in_words(call: NorthCall) -> str:
 
 
 def _end_of_job(call: NorthCall, ends: Mapping[str, str]) -> str:
-    makes = call.role in ("submit_job", "clone_job", "execute_change")
+    makes = call.role in JOB_MAKERS
     job = call.first(JobSeen) if makes else None
     return f", job ends {ends[job.job]}" if job and job.job in ends else ""
 

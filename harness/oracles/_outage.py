@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.case import Case, NorthCall, Run, before, overlap
-from harness.facts import FaultArmed, FaultFired, ServiceCalled
-from harness.oracles._work import MAKERS, asked, made_by, terminal_sightings
+from harness.facts import JOB_MAKERS, FaultArmed, FaultFired, ServiceCalled
+from harness.oracles._work import asked, made_by, terminal_sightings
 
-_WRITES = (*MAKERS, "create_change", "revise_change", "decide", "set_quota", "set_abilities", "cancel_job")
+_WRITES = (*JOB_MAKERS, "create_change", "revise_change", "decide", "set_quota", "set_abilities", "cancel_job")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _alone(case: Case, call: NorthCall) -> bool:
     """Nothing else was under way on whose behalf the policy service could have been asked."""
     if any(c is not call and overlap(c, call) for c in case.calls(*_WRITES)):
         return False
-    return all(_over(case, c, call) for c in case.calls(*MAKERS) if c.n < call.n and c.maybe_happened)
+    return all(_over(case, c, call) for c in case.calls(*JOB_MAKERS) if c.n < call.n and c.maybe_happened)
 
 
 def _over(case: Case, maker: NorthCall, call: NorthCall) -> bool:
@@ -102,7 +102,7 @@ def later_run(case: Case, outages: Outages, call: NorthCall) -> Run | None:
     bounds = asked(case, call)
     if bounds.most != bounds.least or not bounds.least:
         return None
-    others = [c for c in case.calls(*MAKERS, "create_change", "revise_change") if c is not call]
+    others = [c for c in case.calls(*JOB_MAKERS, "create_change", "revise_change") if c is not call]
     if call.role == "execute_change" or any(_could_ask(case, c, bounds.least) for c in others):
         return None
     for run in case.runs.values():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.case import Case, Strike, before
-from harness.oracles._work import MAKERS, made_by, terminal_sightings
+from harness.facts import JOB_MAKERS
+from harness.oracles._work import made_by, terminal_sightings
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def _may_be_live(case: Case, job: str, strike: Strike) -> bool:
 
 def _only_one(case: Case, job: str, strike: Strike) -> bool:
     """No other job, known or not, can have been the one for which the target called."""
-    for call in case.calls(*MAKERS):
+    for call in case.calls(*JOB_MAKERS):
         other = made_by(case, call)
         may_call = call.maybe_happened and call.outcome != "replayed" and call.n < strike.n
         if may_call and other != job and (other is None or _may_be_live(case, other, strike)):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from harness.case import Case, NorthCall, Run, before, overlap
-from harness.facts import ResultSeen
+from harness.facts import JOB_MAKERS, ResultSeen
 from harness.oracles._work import (
-    MAKERS,
     asked,
     fell_back,
     final_state,
@@ -92,7 +91,7 @@ def _rivals(case: Case, call: NorthCall) -> list[NorthCall]:
     """Other calls of the tenant that can hold something during a call; a refused one only while it lasts."""
     return [
         c
-        for c in case.calls(*MAKERS)
+        for c in case.calls(*JOB_MAKERS)
         if c is not call
         and c.tenant == call.tenant
         and not before(call, c)

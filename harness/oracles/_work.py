@@ -9,9 +9,7 @@ from functools import reduce
 from typing import Any
 
 from harness.case import Case, NorthCall, Run, Sighting, before
-from harness.facts import TERMINAL_STATES, AttemptSeen, ChangeSeen, JobSeen, ResultSeen
-
-MAKERS = ("submit_job", "clone_job", "execute_change")
+from harness.facts import JOB_MAKERS, TERMINAL_STATES, AttemptSeen, ChangeSeen, JobSeen, ResultSeen
 
 
 @dataclass(frozen=True)
@@ -203,7 +201,7 @@ def run_tenant(case: Case, run: Run) -> str | None:
     job = case.job_of(run.id)
     if job is not None:
         return job_tenant(case, job)
-    tenants = {c.tenant for c in case.calls(*MAKERS) if c.maybe_happened}
+    tenants = {c.tenant for c in case.calls(*JOB_MAKERS) if c.maybe_happened}
     return tenants.pop() if len(tenants) == 1 else None
 
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.case import Case, NorthCall, Sighting, before
-from harness.facts import ChangeSeen, DecisionSeen, JobSeen, ResultSeen
+from harness.facts import JOB_MAKERS, ChangeSeen, DecisionSeen, JobSeen, ResultSeen
 from harness.judging import Check, Held, Unclear, invariant
 from harness.model import Violation
 from harness.oracles._outage import Outages, covered, later_run, policy_outages
 from harness.oracles._quorum import Approval, Policy, approvals, certain, filled, policy, withdrawn
 from harness.oracles._register import Write, possible, write
-from harness.oracles._work import MAKERS, Content, Effect, change_of, effects, made_by, writings
+from harness.oracles._work import Content, Effect, change_of, effects, made_by, writings
 
 _NEEDS = (
     "role:decide",
@@ -444,7 +444,7 @@ def _listed(call: NorthCall, seen: DecisionSeen, view: NorthCall) -> Check:
 def fail_closed(case: Case) -> Iterator[Check]:
     """Requests that lie wholly in an outage of the policy service."""
     outages = policy_outages(case)
-    for call in case.calls(*MAKERS):
+    for call in case.calls(*JOB_MAKERS):
         if call.answer_n is None or call.answer is None or call.answer.status is None:
             continue
         if evidence := covered(case, outages, call):

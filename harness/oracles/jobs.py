@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from harness.case import Case, NorthCall, Run, Sighting, before
 from harness.clock import NS_PER_S
-from harness.facts import TERMINAL_STATES, CancelReceived, JobSeen, ListSeen, ResultSeen, ServiceCalled
+from harness.facts import JOB_MAKERS, TERMINAL_STATES, CancelReceived, JobSeen, ListSeen, ResultSeen, ServiceCalled
 from harness.judging import DEFAULT_LIFECYCLE, Check, Held, Unclear, invariant
 from harness.model import Violation
 from harness.oracles._keys import KeyUse, differs, key_uses, same_work, unsettled_retry
-from harness.oracles._work import MAKERS, Bounds, asked, deleted_reads, job_tenant, terminal_sightings
+from harness.oracles._work import Bounds, asked, deleted_reads, job_tenant, terminal_sightings
 
 
 def _broken(clause: str, expected: str, observed: str, *evidence: tuple[int, ...]) -> Violation:
@@ -195,7 +195,7 @@ def state_machine(case: Case) -> Iterator[Check]:
 def _fresh(case: Case, sighting: Sighting[JobSeen]) -> bool:
     """A replay repeats an old answer, so it says nothing of now."""
     call = sighting.call
-    if call.role in MAKERS:
+    if call.role in JOB_MAKERS:
         return call.outcome == "accepted" and case.maker(sighting.what.job) is call
     return call.outcome == "accepted"
 

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from harness.case import Case, NorthCall, Run, Sighting, Span, before
-from harness.facts import AttemptSeen, ChargeSeen, ListSeen, QuotaSeen
+from harness.facts import JOB_MAKERS, AttemptSeen, ChargeSeen, ListSeen, QuotaSeen
 from harness.judging import Check, Held, Unclear, invariant
 from harness.model import Violation
 from harness.oracles._limits import dimensions, limits, most_windows
 from harness.oracles._usage import consumption, possibly_held, surely_attached, tenant_runs
-from harness.oracles._work import MAKERS, asked, deleted_reads, job_tenant, run_tenant, terminal_sightings
+from harness.oracles._work import asked, deleted_reads, job_tenant, run_tenant, terminal_sightings
 
 # ---------------------------------------------------------------- Q1
 
@@ -34,13 +34,13 @@ def cap(case: Case) -> Iterator[Check]:
 
 
 def _tenants(case: Case) -> list[str]:
-    return list(dict.fromkeys(c.tenant for c in case.calls(*MAKERS) if c.tenant))
+    return list(dict.fromkeys(c.tenant for c in case.calls(*JOB_MAKERS) if c.tenant))
 
 
 def _shots_cap(case: Case, tenant: str) -> Iterator[Check]:
     runs = [r for r in tenant_runs(case, tenant) if r.started_n is not None and surely_attached(case, r)]
     runs.sort(key=lambda r: r.started_n or 0)
-    demand = sum(asked(case, c).least for c in case.calls(*MAKERS) if c.tenant == tenant)
+    demand = sum(asked(case, c).least for c in case.calls(*JOB_MAKERS) if c.tenant == tenant)
     for index, run in enumerate(runs):
         held = sum(_shots_at(r, run.started_n or 0) for r in runs[: index + 1])
         limit = _admitting_limit(case, tenant, "shots", runs[: index + 1], run.started_n or 0)
@@ -131,7 +131,7 @@ def conservation(case: Case) -> Iterator[Check]:
 
 
 def _acted(case: Case, tenant: str) -> bool:
-    return any(c.tenant == tenant for c in case.calls(*MAKERS))
+    return any(c.tenant == tenant for c in case.calls(*JOB_MAKERS))
 
 
 def _not_quiet(case: Case, sighting: Sighting[QuotaSeen]) -> str:
@@ -145,7 +145,7 @@ def _not_quiet(case: Case, sighting: Sighting[QuotaSeen]) -> str:
             return "a run had not ended, or only just"
     if any(to_ns is None for _, to_ns in case.crashes):
         return "the target was down"
-    unknown = [c for c in case.calls(*MAKERS) if c.tenant == tenant and c.outcome == "unknown"]
+    unknown = [c for c in case.calls(*JOB_MAKERS) if c.tenant == tenant and c.outcome == "unknown"]
     if unknown and not _all_listed_over(case, sighting, unknown[-1], settle_ns):
         return "a call without an answer may have left a job"
     return ""
@@ -334,7 +334,7 @@ def _ledger(clause: str, expected: str, observed: str, evidence: tuple[int, ...]
 )
 def no_unjustified_refusal(case: Case) -> Iterator[Check]:
     """Refusals for quota against the most that can be held."""
-    for call in case.calls(*MAKERS):
+    for call in case.calls(*JOB_MAKERS):
         if call.outcome == "refused" and call.reason == "quota":
             yield _refusal(case, call)
 

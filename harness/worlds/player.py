@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 from harness.clock import NS_PER_MS, Clock
 from harness.facts import (
+    JOB_MAKERS,
     TERMINAL_STATES,
     CallAnswered,
     CallMade,
@@ -28,8 +29,6 @@ from harness.recording import Recorder
 
 DEFAULT_DEADLINE_S = 600.0
 FIRST_POLL_MS, LAST_POLL_MS, POLL_GROWTH = 1_000.0, 30_000.0, 2.0
-#: roles whose accepted calls make a job
-JOB_MAKERS = ("submit_job", "clone_job", "execute_change")
 _PER_JOB = ("get_job", "get_result", "list_attempts")
 _PER_TENANT = ("list_jobs", "read_quota", "read_usage", "read_audit")
 

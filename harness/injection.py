@@ -23,17 +23,25 @@ from harness.model import FaultUse
 from harness.recording import Recorder
 from harness.registry import subclasses
 from harness.seed import stream
-from harness.wire import Request
+from harness.wire import Reply, Request
 
-Layer = Literal["http", "run", "process"]
+Layer = Literal["http", "view", "result", "device", "identity", "run", "process"]
+
+
+def plain_error(status: int, message: str, **headers: str) -> Reply:
+    """An error in nobody's dialect."""
+    return Reply.of_json(status, {"error": message}, **headers)
 
 
 @dataclass(frozen=True)
 class Call:
     """One call that can be disturbed.
 
-    Layer ``http``: a request to a double, answered by a wire.Reply. Layer ``run``: a stage of a run's life on the
-    backend (``queue``, ``execute``), answered by a RunOutcome. Layer ``process``: one await of the target.
+    Layer ``http``: a request to a double, answered by a wire.Reply. The next four are what a backend tells, answered by
+    values of harness.tellings, before a protocol says them in its words: ``view`` a RunView, ``result`` Results,
+    ``device`` a DeviceView (operation ``device``) or the Calibration that a run is executed with (``execute``),
+    ``identity`` an Admission. Layer ``run``: a stage of a run's life on the backend (``queue``, ``execute``), answered
+    by a RunOutcome. Layer ``process``: one await of the target.
     """
 
     layer: Layer
@@ -43,6 +51,10 @@ class Call:
     run: str | None = None
     #: provider metadata of the run, for predicates
     metadata: Mapping[str, str] = field(default_factory=dict)
+    #: the run's true state in the backend's own words, where the caller knows it
+    state: str = ""
+    #: (status, message, headers…) → an error in the dialect of the double that is called
+    error: Callable[..., Reply] = plain_error
 
 
 @dataclass(frozen=True)
@@ -62,8 +74,10 @@ class Act:
 
     clock: Clock
     rng: random.Random
-    #: set when all faults cease
+    #: set when this fault ceases
     healed: asyncio.Event = field(default_factory=asyncio.Event)
+    #: what this use of the fault keeps from one call to the next
+    memory: dict[str, Any] = field(default_factory=dict)
 
     async def pause_ms(self, ms: float) -> None:
         """Hold a call so long, but not beyond the heal: what hangs must let go, or liveness is owed in vain."""
@@ -86,21 +100,30 @@ class Fault(ABC):
     service: ClassVar[str] = "backend"
     #: the sites it makes sense at; the envelope may narrow them
     operations: ClassVar[tuple[str, ...]] = ()
+    #: those that agents draw from, if fewer than all
+    drawn: ClassVar[tuple[str, ...]] = ()
     #: reports of it in real systems: owner/repo#number
     evidence: ClassVar[tuple[str, ...]] = ()
 
     # ---- the envelope, the same for every fault
     on: tuple[str, ...] = setting((), "operations to strike; empty: all that the fault knows")
-    where: str = setting("", "CEL predicate over the call: method, path, query, headers, body, run, metadata")
+    where: str = setting("", "CEL predicate over the call: method, path, query, headers, body, operation, run, metadata, state")
     skip: int = setting(0, "let this many matching calls pass first", (0, 1, 2))
+    every: int = setting(1, "of the calls left after skip, strike every n-th, the first one first")
+    probability: float = setting(1.0, "strike so many of the calls that are left, by chance; from 0 to 1")
     times: int = setting(1, "strike this many calls; 0: every one until healed", (1, 2, 0))
     from_ms: int = setting(0, "not before this time after arming")
     for_ms: int = setting(0, "until so long after arming; 0: until healed")
     after_step: str = setting("", "arm when this step of the plan begins; empty: at the start")
+    until_step: str = setting("", "heal when this step of the plan begins; empty: when all faults cease")
 
     @abstractmethod
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Disturb one call; ``await proceed(call)`` is what would have happened."""
+
+    def knows(self, call: Call) -> bool:
+        """Whether this fault, as it is set, is about such a call at all; the envelope decides about the rest."""
+        return call.layer == self.layer and (not self.operations or call.operation in self.operations)
 
     @classmethod
     def settings(cls) -> Mapping[str, dataclasses.Field[Any]]:
@@ -130,19 +153,31 @@ class _Armed:
     index: int
     use: FaultUse
     fault: Fault
-    rng: random.Random
     predicate: Expression | None
+    act: Act
+    #: decides by chance, apart from what the fault itself draws
+    chance: random.Random
     armed_at_ns: int | None = None
     seen: int = 0
     fired: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Armed:
+    """A planned fault and how often it struck so far."""
+
+    index: int
+    use: FaultUse
+    fired: int
 
 
 class Injector:
     """Decides which planned fault disturbs which call, and records that it did."""
 
     def __init__(self, uses: Sequence[FaultUse], clock: Clock, recorder: Recorder, seed: int) -> None:
-        self._clock, self._recorder, self._healed = clock, recorder, asyncio.Event()
-        self._all = [_arm(i, use, seed) for i, use in enumerate(uses)]
+        self._clock, self._recorder, self._seed, self._healed = clock, recorder, seed, False
+        self._all = [_arm(i, use, seed, clock) for i, use in enumerate(uses)]
+        self._made = len(self._all)
         #: what a process-layer fault needs from its world; set by the world
         self.on_process_fault: Callable[[int, Fault], None] = _no_process_faults
 
@@ -151,12 +186,41 @@ class Injector:
         self._arm_matching("")
 
     def step_begins(self, step: str) -> None:
-        """Arm the faults tied to a step."""
+        """Arm the faults that begin with a step, heal those that end with it."""
+        for armed in [a for a in self._all if a.fault.until_step == step]:
+            self.remove(armed.index)
         self._arm_matching(step)
 
     def heal(self) -> None:
         """All faults cease, for good."""
-        self._healed.set()
+        self._healed = True
+        self.clear()
+
+    @property
+    def uses(self) -> tuple[Armed, ...]:
+        """What is in force, in order."""
+        return tuple(Armed(index=a.index, use=a.use, fired=a.fired) for a in self._all)
+
+    def add(self, use: FaultUse) -> int:
+        """One more fault, armed at once; returns its index. Raises UsageProblem for a wrong one."""
+        armed = _arm(self._made, use, self._seed, self._clock)
+        self._made += 1
+        self._all.append(armed)
+        self._arm_now(armed)
+        return armed.index
+
+    def remove(self, index: int) -> bool:
+        """Heal one fault, and let go of what it holds; False if there is none of that index."""
+        gone = [a for a in self._all if a.index == index]
+        self._all = [a for a in self._all if a.index != index]
+        for armed in gone:
+            armed.act.healed.set()
+        return bool(gone)
+
+    def clear(self) -> None:
+        """Heal every fault there is; others may be added."""
+        for armed in list(self._all):
+            self.remove(armed.index)
 
     @property
     def has_process_faults(self) -> bool:
@@ -165,8 +229,8 @@ class Injector:
 
     async def run(self, call: Call, proceed: Proceed) -> Any:
         """A call through every fault that strikes it, in plan order, outermost first."""
-        striking = [a for a in self._all if self._strikes(a, call)]
-        return await self._through(striking, call, proceed)
+        striking = [a for a in self._all if self._strikes(a, call)] if self._all else ()
+        return await (self._through(striking, call, proceed) if striking else proceed(call))
 
     def count_await(self) -> None:
         """One await of the target passed; a process fault may strike. Synchronous: this is a hot path."""
@@ -175,25 +239,27 @@ class Injector:
                 self._recorder.record(_fired(armed, _AWAIT), "invoke")
                 self.on_process_fault(armed.index, armed.fault)
 
-    async def _through(self, striking: list[_Armed], call: Call, proceed: Proceed) -> Any:
+    async def _through(self, striking: Sequence[_Armed], call: Call, proceed: Proceed) -> Any:
         if not striking:
             return await proceed(call)
         head, rest = striking[0], striking[1:]
         cause = self._recorder.record(_fired(head, call), "invoke")
-        act = Act(self._clock, head.rng, self._healed)
         try:
-            return await head.fault.around(call, lambda c: self._through(rest, c, proceed), act)
+            return await head.fault.around(call, lambda c: self._through(rest, c, proceed), head.act)
         finally:
             self._recorder.record(_fired(head, call), "ok", cause)
 
     def _strikes(self, armed: _Armed, call: Call) -> bool:
         fault = armed.fault
-        if self._healed.is_set() or armed.armed_at_ns is None or not _fits(armed, call):
+        if self._healed or armed.armed_at_ns is None or not _fits(armed, call):
             return False
         if not self._in_window(fault, armed.armed_at_ns):
             return False
         armed.seen += 1
-        if armed.seen <= fault.skip or (fault.times and armed.fired >= fault.times):
+        place = armed.seen - fault.skip - 1
+        if place < 0 or place % fault.every or (fault.times and armed.fired >= fault.times):
+            return False
+        if fault.probability < 1 and armed.chance.random() >= fault.probability:
             return False
         armed.fired += 1
         return True
@@ -205,26 +271,26 @@ class Injector:
     def _arm_matching(self, step: str) -> None:
         for armed in self._all:
             if armed.armed_at_ns is None and armed.fault.after_step == step:
-                armed.armed_at_ns = self._clock.now_ns()
-                fact = FaultArmed(fault=armed.use.fault, index=armed.index, params=armed.use.params)
-                self._recorder.record(fact)
+                self._arm_now(armed)
+
+    def _arm_now(self, armed: _Armed) -> None:
+        armed.armed_at_ns = self._clock.now_ns()
+        self._recorder.record(FaultArmed(fault=armed.use.fault, index=armed.index, params=armed.use.params))
 
 
 _AWAIT = Call("process", "target", "await")
 
 
-def _arm(index: int, use: FaultUse, seed: int) -> _Armed:
+def _arm(index: int, use: FaultUse, seed: int, clock: Clock) -> _Armed:
     fault = build(use)
     predicate = Expression(fault.where) if fault.where else None
-    return _Armed(index, use, fault, stream(seed, "fault", index, use.fault), predicate)
+    act = Act(clock, stream(seed, "fault", index, use.fault))
+    return _Armed(index, use, fault, predicate, act, stream(seed, "fault", index, use.fault, "chance"))
 
 
 def _fits(armed: _Armed, call: Call) -> bool:
     fault = armed.fault
-    sites = fault.on or fault.operations
-    if call.layer != fault.layer or call.service != fault.service:
-        return False
-    if sites and call.operation not in sites:
+    if call.service != fault.service or not fault.knows(call) or (fault.on and call.operation not in fault.on):
         return False
     return armed.predicate is None or bool(armed.predicate.evaluate(_variables(call)))
 
@@ -244,6 +310,7 @@ def _variables(call: Call) -> dict[str, Any]:
         "run": call.run,
         "operation": call.operation,
         "metadata": dict(call.metadata),
+        "state": call.state,
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from harness.clock import Clock
-from harness.injection import Injector
+from harness.injection import Injector, plain_error
 from harness.recording import Recorder
 from harness.registry import subclasses
 from harness.wire import Reply, Request, Site
@@ -45,6 +45,10 @@ class Service(ABC):
     @abstractmethod
     async def handle(self, request: Request) -> Reply:
         """Answer one request; never raises for bad input."""
+
+    def error(self, status: int, message: str, **headers: str) -> Reply:
+        """An error as this service says it, for faults that answer in its place."""
+        return plain_error(status, message, **headers)
 
     def after(self, request: Request, site: Site, reply: Reply) -> None:  # noqa: B027 - few doubles need it
         """What reached the target in the end, all faults done; ``LOST`` if it had given up by then."""

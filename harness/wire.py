@@ -40,14 +40,39 @@ class Request:
         return dict(parse_qsl(raw, keep_blank_values=True))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How a reply's bytes travel: when the first leaves, how the body is sliced, how a broken connection ends."""
+
+    first_byte_ms: float = 0
+    #: bytes of the body that leave at once; 0: all
+    slice_bytes: int = 0
+    #: between two slices
+    slice_ms: float = 0
+    #: a cut connection is reset (RST) instead of closed (FIN)
+    reset: bool = False
+
+    def total_ms(self, size: int) -> float:
+        """How long a body of ``size`` bytes is under way."""
+        slices = -(-size // self.slice_bytes) if self.slice_bytes else 1
+        return self.first_byte_ms + max(slices - 1, 0) * self.slice_ms
+
+
+AT_ONCE = Pace()
+
+
 @dataclass(frozen=True)
 class Reply:
-    """One HTTP reply. ``cut_at`` bytes of the body leave before the connection breaks; 0: no answer at all."""
+    """One HTTP reply. ``cut_at`` bytes of the body leave before the connection breaks; 0: no answer at all.
+
+    A ``content-length`` among the headers goes out as it is, true or not.
+    """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     cut_at: int | None = None
+    pace: Pace = AT_ONCE
 
     @staticmethod
     def of_json(status: int, value: object, **headers: str) -> Reply:
@@ -55,6 +80,14 @@ class Reply:
         names = {k.replace("_", "-"): v for k, v in headers.items()}
         body = json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
         return Reply(status, body, {"content-type": "application/json", **names})
+
+    @property
+    def declared_body(self) -> bytes | None:
+        """The body as a client reads it under the content-length that was declared; None: it waits in vain for more."""
+        declared = self.headers.get("content-length")
+        if declared is None or not declared.isdecimal():
+            return self.body
+        return self.body[: int(declared)] if int(declared) <= len(self.body) else None
 
     def cut(self, at: int) -> Reply:
         """The same reply, its connection broken after so many bytes of the body."""
@@ -77,6 +110,9 @@ class Double(Protocol):
 
     async def handle(self, request: Request) -> Reply:
         """Answer one request; never raises for bad input."""
+
+    def error(self, status: int, message: str, **headers: str) -> Reply:
+        """An error as the service says it."""
 
     def after(self, request: Request, site: Site, reply: Reply) -> None:
         """What reached the target in the end, all faults done; ``LOST`` if it had given up by then."""

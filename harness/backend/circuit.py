@@ -47,6 +47,11 @@ class Circuit:
         text = json.dumps([self.qubits, gates], separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def bits(self) -> int:
+        """Width of an outcome."""
+        return self.qubits
+
     @cached_property
     def used(self) -> tuple[int, ...]:
         """Qubits that a gate touches, ascending; the others stay in 0."""

@@ -1,7 +1,4 @@
-"""The simulated quantum backend: devices, a first-in-first-out queue each, and the life of a run.
-
-    submitted ──> ready ──> started ──> completed | failed
-        └───────────┴──────────┴──────> canceled
+"""The simulated quantum backend: devices, a line of runs each, and the life of a run.
 
 Time is the clock's, randomness the seed's: when a run ends depends on (device, circuits, shots) and on the runs before
 it, what it gives on (seed, ordinal, circuit). Vendors' protocols are views of this (harness.providers).
@@ -11,93 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from harness.backend import sampling
+from harness.backend.canary import Canary
 from harness.backend.circuit import Circuit, digest_of
 from harness.backend.devices import DEVICES, Device, Noise
+from harness.backend.orders import OVER_TIME, SESSION_OVER, Order, Run, State
+from harness.backend.sessions import Mode, Session, Sessions
 from harness.clock import NS_PER_MS, Clock
 from harness.errors import ContractBroken
 from harness.facts import CancelReceived, RunAccepted, RunEnded, RunStarted
 from harness.injection import Call, Injector, Proceed, RunOutcome
 from harness.recording import Recorder
 from harness.seed import derive, stream
-
-State = Literal["submitted", "ready", "started", "completed", "failed", "canceled"]
-ENDED: frozenset[State] = frozenset({"completed", "failed", "canceled"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What a client asks for: ``shots`` of each circuit on a device."""
-
-    device: str
-    circuits: tuple[Circuit, ...]
-    shots: int
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    #: the W3C traceparent that came with it
-    trace: str | None = None
-    #: noise instead of the device's own; only where ``own_noise`` is False
-    noise: Noise | None = None
-    own_noise: bool = True
-    #: sampling seed chosen by the client
-    noise_seed: int | None = None
-    #: checked, never executed
-    dry_run: bool = False
-
-    @property
-    def qubits(self) -> int:
-        """The widest circuit's."""
-        return max(c.qubits for c in self.circuits)
-
-
-@dataclass(kw_only=True, eq=False)
-class Run:
-    """One accepted order. Only the backend changes it."""
-
-    id: str
-    ordinal: int
-    order: Order
-    device: Device
-    digest: str
-    submitted_ns: int
-    state: State = "submitted"
-    started_ns: int | None = None
-    ended_ns: int | None = None
-    reason: str = ""
-    #: shots really executed, over all circuits
-    executed_shots: int = 0
-    #: per circuit: outcome → probability; empty until completed
-    results: tuple[Mapping[int, float], ...] = ()
-    deleted: bool = False
-    turn: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def ended(self) -> bool:
-        """Nothing more will happen to it."""
-        return self.state in ENDED
-
-    @property
-    def total_shots(self) -> int:
-        """Over all circuits, if it is executed whole."""
-        return 0 if self.order.dry_run else len(self.order.circuits) * self.order.shots
-
-    @property
-    def noise(self) -> Noise | None:
-        """The noise it is executed with; None is ideal."""
-        return self.device.noise if self.order.own_noise else self.order.noise
-
-    @property
-    def duration_ms(self) -> int:
-        """How long its execution takes, undisturbed."""
-        return self.device.duration_ms(len(self.order.circuits), self.order.shots)
+from harness.tellings import DeviceView, Readout, Results, RunView
 
 
 class Backend:
-    """Runs by id, and the tasks that bring them to their end. Make it inside the loop, outside any target's context."""
+    """Runs by id, and the tasks that bring them to their end. Make it inside the loop, outside any target's context.
+
+    ``keep``: how many ended runs it remembers, None: all. ``offload``: distributions are computed in a thread, so that
+    a server goes on answering; never under a virtual clock.
+    """
 
     def __init__(
         self,
@@ -106,12 +43,24 @@ class Backend:
         injector: Injector,
         seed: int,
         devices: Sequence[Device] = DEVICES,
+        *,
+        keep: int | None = None,
+        offload: bool = False,
     ) -> None:
         self._clock, self._recorder, self._injector, self._seed = clock, recorder, injector, seed
+        self._keep, self._offload = keep, offload
         self._devices = {d.name: d for d in devices}
         self._lines: dict[str, list[Run]] = {name: [] for name in self._devices}
         self._runs: dict[str, Run] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._accepted = 0
+        self._ended: deque[Run] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._by_run: dict[str, asyncio.Task[None]] = {}
+        self._broken: list[BaseException] = []
+        self._canaries: list[Canary] = []
+        self.sessions = Sessions(clock, seed)
+        #: told of each run that is forgotten
+        self.on_forget: list[Callable[[Run], None]] = []
         # A submit is handled in the target's own task: a run's task must not inherit its context, or a crash of
         # the target would take the backend along.
         self._context = contextvars.copy_context()
@@ -123,8 +72,12 @@ class Backend:
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """All runs that are not deleted, in order of acceptance."""
+        """All runs that are remembered and not deleted, in order of acceptance."""
         return tuple(r for r in self._runs.values() if not r.deleted)
+
+    def runs_of(self, tenant: str, *, deleted: bool = False) -> tuple[Run, ...]:
+        """A tenant's runs, in order of acceptance; with those that it deleted, if asked."""
+        return tuple(r for r in self._runs.values() if r.tenant == tenant and (deleted or not r.deleted))
 
     def device(self, name: str) -> Device | None:
         """A device as it is now."""
@@ -139,9 +92,53 @@ class Backend:
         """How many runs the device has yet to end."""
         return len(self._lines[device])
 
-    def submit(self, order: Order) -> Run:
+    def look(self, run: Run) -> RunView:
+        """A run as an honest backend tells of it."""
+        return RunView(
+            id=run.id,
+            device=run.device.name,
+            state=run.state,
+            reason=run.reason,
+            message=run.reason,
+            submitted_ns=run.submitted_ns,
+            started_ns=run.started_ns,
+            ended_ns=run.ended_ns,
+            position=self._position(run),
+            wait_ms=run.device.queue_ms,
+            duration_ms=run.duration_ms,
+            shots=run.order.shots,
+            executed_shots=run.executed_shots,
+            cost_s=_busy_ns(run) / 1e9,
+            has_results=bool(run.readouts),
+            metadata=run.order.metadata,
+        )
+
+    def _position(self, run: Run) -> int | None:
+        line = self._lines[run.device.name]
+        if run.started_ns is not None or run not in line:
+            return None
+        return line.index(run) - (line[0].started_ns is not None)
+
+    def results(self, run: Run) -> Results:
+        """What a completed run gave."""
+        return Results(run=run.id, readouts=run.readouts, metadata=run.order.metadata)
+
+    def publish(self, device: Device) -> DeviceView:
+        """A device as an honest backend publishes it."""
+        return DeviceView(
+            name=device.name,
+            qubits=device.qubits,
+            status="online" if device.online else "offline",
+            region=device.region,
+            waiting=self.waiting(device.name),
+            wait_ms=device.queue_ms * (1 + self.waiting(device.name)),
+        )
+
+    # ------------------------------------------------------------ what clients and operators do
+
+    def submit(self, order: Order, tenant: str = "", kept: object = None) -> Run:
         """Accept an order for a known device, at once and for good."""
-        ordinal = len(self._runs)
+        ordinal, self._accepted = self._accepted, self._accepted + 1
         run = Run(
             id=str(UUID(int=stream(self._seed, "run", ordinal).getrandbits(128), version=4)),
             ordinal=ordinal,
@@ -149,6 +146,8 @@ class Backend:
             device=self._devices[order.device],
             digest=digest_of(order.circuits),
             submitted_ns=self._clock.now_ns(),
+            tenant=tenant,
+            kept=kept,
         )
         self._runs[run.id] = run
         self._recorder.record(_accepted(run))
@@ -163,8 +162,7 @@ class Backend:
         effective = not run.ended
         self._recorder.record(CancelReceived(run=run.id, effective=effective))
         if effective:
-            self._end(run, "canceled")
-            self._tasks[run.id].cancel()
+            self._stop(run, "canceled")
         return effective
 
     def delete(self, run: Run) -> None:
@@ -178,12 +176,33 @@ class Backend:
         self._devices[device] = replace(self._devices[device], online=online)
         self._advance(device)
 
+    def exchange(self, device: Device) -> None:
+        """Put a device in place of the one of its name: recalibrated, with other firmware. Runs that start see it."""
+        self._devices[device.name] = device
+        self._advance(device.name)
+
+    def plant(self, canary: Canary) -> None:
+        """From here on, a run of the canary's circuit gives the canary's outcome: proof that it ran here."""
+        self._canaries.append(canary)
+
+    def open_session(self, device: str, tenant: str, mode: Mode, max_ttl_ms: int, interactive_ttl_ms: int) -> Session:
+        """A session on a device; see harness.backend.sessions."""
+        return self.sessions.open(device, tenant, mode, max_ttl_ms, interactive_ttl_ms)
+
+    def end_session(self, session: Session) -> None:
+        """Close a session at once; its runs that wait fail, one that has started goes on."""
+        self.sessions.close(session)
+        for run in [r for r in self._lines[session.device] if r.order.session == session.id]:
+            if run.started_ns is None:
+                self._stop(run, "failed", SESSION_OVER)
+        self._advance(session.device)
+
     async def aclose(self) -> None:
         """Stop everything. Raises ContractBroken if a run's task had failed."""
-        for task in self._tasks.values():
+        for task in list(self._tasks):
             task.cancel()
-        ends = await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        for end in ends:
+        ends = await asyncio.gather(*self._tasks, return_exceptions=True)
+        for end in [*self._broken, *ends]:
             if isinstance(end, Exception):
                 raise ContractBroken(f"the backend broke down: {end!r}") from end
 
@@ -191,18 +210,30 @@ class Backend:
 
     def _enter(self, run: Run) -> None:
         self._lines[run.device.name].append(run)
+        if (session := self.sessions.get(run.order.session)) is not None:
+            session.idle_since_ns = None
         self._advance(run.device.name)
-        loop = asyncio.get_running_loop()
-        self._tasks[run.id] = loop.create_task(self._live(run), context=self._context)
+        task = self._spawn(self._live(run))
+        self._by_run[run.id] = task
+        task.add_done_callback(lambda _: self._by_run.pop(run.id, None))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work, context=self._context)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broken.append(error)
 
     async def _live(self, run: Run) -> None:
-        queued = await self._stage(run, "queue", self._queue)
-        if queued.state == "completed":
+        outcome = await self._stage(run, "queue", self._queue)
+        if outcome.state == "completed":
             self._start(run)
-            done = await self._stage(run, "execute", self._execute)
-            self._end(run, done.state, done.reason)
-        else:
-            self._end(run, queued.state, queued.reason)
+            outcome = await self._stage(run, "execute", self._execute)
+        self._end(run, outcome.state, outcome.reason)
 
     async def _stage(self, run: Run, operation: str, proceed: Proceed) -> RunOutcome:
         call = Call("run", "backend", operation, run=run.id, metadata=run.order.metadata)
@@ -219,21 +250,60 @@ class Backend:
         return RunOutcome()
 
     async def _execute(self, call: Call) -> RunOutcome:
-        run = self._runs[call.run or ""]
+        run, limit_ms = self._runs[call.run or ""], self._runs[call.run or ""].order.limit_ms
+        if limit_ms and run.duration_ms > limit_ms:
+            await self._clock.sleep_ms(limit_ms)
+            return RunOutcome("failed", OVER_TIME)
         await self._clock.sleep_ms(run.duration_ms)
-        run.results = tuple(self._result(run, i, c) for i, c in enumerate(run.order.circuits))
+        noise = await self._noise(run)
+        if self._offload:
+            run.readouts = await asyncio.to_thread(self._measure, run, noise)
+        else:
+            run.readouts = self._measure(run, noise)
         return RunOutcome()
 
-    def _result(self, run: Run, index: int, circuit: Circuit) -> Mapping[int, float]:
-        if run.noise is None:
-            return sampling.exact(circuit, None)
+    async def _noise(self, run: Run) -> Noise | None:
+        """What the run is really executed with: faults change it behind the device's back."""
+
+        async def own(_: Call) -> Noise | None:
+            return run.noise
+
+        call = Call("device", "backend", "execute", run=run.id, metadata=run.order.metadata)
+        found: Noise | None = await self._injector.run(call, own)
+        return found
+
+    def _measure(self, run: Run, noise: Noise | None) -> tuple[Readout, ...]:
+        return tuple(self._readout(run, i, c, noise) for i, c in enumerate(run.order.circuits))
+
+    def _readout(self, run: Run, index: int, circuit: Circuit, noise: Noise | None) -> Readout:
         own = run.order.noise_seed
         names = (circuit.digest, index) if own is not None else (run.ordinal, circuit.digest, index)
         seed = derive(self._seed if own is None else own, "counts", *names)
-        return sampling.sample(circuit, run.noise, run.order.shots, seed)
+        return Readout(
+            bits=circuit.bits,
+            shots=run.order.shots,
+            weights=self._planted(circuit) or self._weights(run.order, circuit, noise, seed),
+            seed=seed,
+        )
+
+    def _weights(self, order: Order, circuit: Circuit, noise: Noise | None, seed: int) -> Mapping[int, float]:
+        if noise is None and not order.sampled:
+            return sampling.exact(circuit, None)
+        return sampling.sample(circuit, noise, order.shots, seed)
+
+    def _planted(self, circuit: Circuit) -> Mapping[int, float] | None:
+        for canary in self._canaries:
+            if canary.planted_in(circuit):
+                return {canary.outcome: 1.0}
+        return None
 
     def _start(self, run: Run) -> None:
         run.state, run.started_ns = "started", self._clock.now_ns()
+        run.device = self._devices[run.device.name]
+        session = self.sessions.get(run.order.session)
+        if session is not None and session.started_ns is None:
+            session.started_ns = run.started_ns
+            self._spawn(self._time_up(session))
         self._recorder.record(
             RunStarted(
                 run=run.id,
@@ -243,24 +313,77 @@ class Backend:
             )
         )
 
+    def _stop(self, run: Run, state: State, reason: str = "") -> None:
+        self._end(run, state, reason)
+        self._by_run[run.id].cancel()
+
     def _end(self, run: Run, state: State, reason: str = "") -> None:
         run.state, run.reason, run.ended_ns = state, reason, self._clock.now_ns()
         run.executed_shots = _executed(run)
         if state != "completed":
-            run.results = ()
+            run.readouts = ()
         fact = RunEnded(run=run.id, state=state, shots=run.executed_shots, reason=reason or None)
         self._recorder.record(fact)
         if run in self._lines[run.device.name]:
             self._lines[run.device.name].remove(run)
+            self._rest(run)
             self._advance(run.device.name)
+        self._forget(run)
+
+    def _forget(self, run: Run) -> None:
+        self._ended.append(run)
+        while self._keep is not None and len(self._ended) > self._keep:
+            oldest = self._ended.popleft()
+            del self._runs[oldest.id]
+            for told in self.on_forget:
+                told(oldest)
+
+    # ------------------------------------------------------------ whose turn it is
 
     def _advance(self, device: str) -> None:
-        """The first in line has the turn, if the device is there to take it."""
+        """The first in line has the turn, if the device is there to take it; a session's own go first."""
         line = self._lines[device]
-        if line and self._devices[device].online:
-            line[0].turn.set()
-        elif line:
-            line[0].turn.clear()
+        chosen = self._first(device, line) if self._devices[device].online else None
+        for run in line:
+            if run is chosen:
+                run.turn.set()
+            elif run.started_ns is None:
+                run.turn.clear()
+
+    def _first(self, device: str, line: list[Run]) -> Run | None:
+        if any(r.started_ns is not None for r in line):
+            return None
+        holder = self.sessions.holder(device)
+        if holder is not None:
+            return next((r for r in line if r.order.session == holder.id), None)
+        return next((r for r in line if self._is_of_batch(r)), line[0] if line else None)
+
+    def _is_of_batch(self, run: Run) -> bool:
+        session = self.sessions.get(run.order.session)
+        return session is not None and session.mode == "batch" and session.started_ns is not None
+
+    def _rest(self, run: Run) -> None:
+        """A session whose last run left the line idles; when it has idled long enough, others have their turn."""
+        session = self.sessions.get(run.order.session)
+        if session is None or any(r.order.session == session.id for r in self._lines[session.device]):
+            return
+        session.idle_since_ns = self._clock.now_ns()
+        self._spawn(self._idled(session))
+
+    async def _idled(self, session: Session) -> None:
+        await self._clock.sleep_ms(session.interactive_ttl_ms)
+        self._advance(session.device)
+
+    async def _time_up(self, session: Session) -> None:
+        await self._clock.sleep_ms(session.max_ttl_ms)
+        if session.closed_ns is None:
+            self.end_session(session)
+
+
+def _busy_ns(run: Run) -> int:
+    if run.started_ns is None or run.ended_ns is None:
+        return 0
+    return run.ended_ns - run.started_ns
 
 
 def _executed(run: Run) -> int:

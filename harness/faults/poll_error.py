@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from harness.faults._answers import refuse
 from harness.injection import Act, Call, Fault, Proceed, setting
-from harness.wire import Reply
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,5 +29,4 @@ class PollError(Fault):
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Fail in the backend's place."""
-        body = {"statusCode": self.status, "error": "Error", "message": "Internal service outage."}
-        return Reply.of_json(self.status, body)
+        return refuse(call, self.status, "Internal service outage.")

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from harness.faults._answers import refuse
 from harness.injection import Act, Call, Fault, Proceed, setting
-from harness.wire import Reply
 
 
 @dataclass(frozen=True, kw_only=True)
 class SubmitError(Fault):
     """Answers a submission with an error; the backend never saw it, so nothing was accepted.
 
-    Seen as submissions that fail on the second try only, valid jobs that are rejected, a concurrency cap that hides
-    behind 400, and clients that try again so eagerly that one request becomes many jobs.
+    Seen as submissions that fail on the second try only, valid jobs that are rejected, a cap on shots or concurrency
+    that hides behind 400, and clients that try again so eagerly that one request becomes many jobs.
     """
 
     name: ClassVar[str] = "submit_error"
@@ -22,6 +22,7 @@ class SubmitError(Fault):
     evidence: ClassVar[tuple[str, ...]] = (
         "Qiskit/qiskit-ibm-runtime#708",
         "Qiskit/qiskit-ibm-runtime#1114",
+        "Qiskit/qiskit-ibm-runtime#1669",
         "Qiskit/qiskit-ibm-runtime#1979",
         "Qiskit/qiskit-aqua#884",
     )
@@ -30,5 +31,4 @@ class SubmitError(Fault):
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Refuse in the backend's place."""
-        body = {"statusCode": self.status, "error": "Error", "message": "The request was not accepted."}
-        return Reply.of_json(self.status, body)
+        return refuse(call, self.status, "The request was not accepted.")

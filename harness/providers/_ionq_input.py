@@ -9,7 +9,8 @@ from typing import Any
 
 from harness.backend.circuit import GATES, ROTATIONS, Circuit, Gate
 from harness.backend.devices import IDEAL_QUBITS, NOISE_MODELS, NOISY_QUBITS, Device
-from harness.backend.runs import Order
+from harness.backend.orders import Order
+from harness.providers._protocol import Refusal
 
 SINGLE, MULTI = "ionq.circuit.v1", "ionq.multi-circuit.v1"
 MAX_BYTES, MAX_CIRCUITS, MAX_GATES, MAX_SHOTS = 10_000_000, 5_000, 150_000, 1_000_000
@@ -31,12 +32,9 @@ _WORDS = {
 }
 
 
-class Refusal(Exception):
-    """The request is refused; caught where replies are made."""
-
-    def __init__(self, status: int, message: str, *keys: str, source: str = "payload") -> None:
-        self.status, self.message, self.keys, self.source = status, message, keys, source
-        super().__init__(message)
+def invalid(message: str, *keys: str, source: str = "payload") -> Refusal:
+    """IonQ's 400, naming the keys that are wrong."""
+    return Refusal(400, message, {"keys": list(keys), "source": source})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +56,10 @@ def parse(body: bytes, devices: Mapping[str, Device], trace: str | None) -> Job:
     payload = load(body)
     kind = payload.get("type")
     if kind not in (SINGLE, MULTI):
-        raise Refusal(400, f'"type" must be one of [{SINGLE}, {MULTI}].', "type")
+        raise invalid(f'"type" must be one of [{SINGLE}, {MULTI}].', "type")
     device = devices.get(str(payload.get("backend")))
     if device is None:
-        raise Refusal(400, '"backend" is not a known backend.', "backend")
+        raise invalid('"backend" is not a known backend.', "backend")
     shots, noise = _shots(payload), _noise(payload)
     settings = _settings(payload, shots)
     source = _object(payload, "input")
@@ -97,16 +95,16 @@ def load(body: bytes) -> Mapping[str, Any]:
     try:
         payload = json.loads(body)
     except (ValueError, RecursionError):
-        raise Refusal(400, "The request body is not valid JSON.") from None
+        raise invalid("The request body is not valid JSON.") from None
     if not isinstance(payload, dict):
-        raise Refusal(400, "The request body must be an object.")
+        raise invalid("The request body must be an object.")
     return payload
 
 
 def _shots(payload: Mapping[str, Any]) -> int:
     shots = payload.get("shots", DEFAULT_SHOTS)
     if not _is_int(shots) or not 1 <= shots <= MAX_SHOTS:
-        raise Refusal(400, f'"shots" must be an integer between 1 and {MAX_SHOTS}.', "shots")
+        raise invalid(f'"shots" must be an integer between 1 and {MAX_SHOTS}.', "shots")
     return int(shots)
 
 
@@ -115,9 +113,9 @@ def _noise(payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return None
     noise = _object(payload, "noise")
     if not isinstance(noise.get("model"), str) or noise["model"] not in NOISE_MODELS:
-        raise Refusal(400, '"noise.model" is not a known noise model.', "noise.model")
+        raise invalid('"noise.model" is not a known noise model.', "noise.model")
     if noise.get("seed") is not None and not _is_int(noise["seed"]):
-        raise Refusal(400, '"noise.seed" must be an integer.', "noise.seed")
+        raise invalid('"noise.seed" must be an integer.', "noise.seed")
     return noise
 
 
@@ -128,7 +126,7 @@ def _settings(payload: Mapping[str, Any], shots: int) -> Mapping[str, Any]:
     mitigation = settings.get("error_mitigation") or {}
     asked = isinstance(mitigation, dict) and mitigation.get("debiasing") is True
     if asked and shots < _DEBIASING_SHOTS:
-        raise Refusal(400, f"Debiasing needs at least {_DEBIASING_SHOTS} shots.", "shots")
+        raise invalid(f"Debiasing needs at least {_DEBIASING_SHOTS} shots.", "shots")
     return settings
 
 
@@ -137,51 +135,51 @@ def _metadata(payload: Mapping[str, Any]) -> Mapping[str, str]:
         return {}
     metadata = _object(payload, "metadata")
     if not all(isinstance(v, str) for v in metadata.values()):
-        raise Refusal(400, '"metadata" values must be strings.', "metadata")
+        raise invalid('"metadata" values must be strings.', "metadata")
     return metadata
 
 
 def _circuits(source: Mapping[str, Any], kind: str) -> tuple[Circuit, ...]:
     if source.get("gateset") != "qis":
-        raise Refusal(400, '"input.gateset" must be qis; others are not simulated.', "input.gateset")
+        raise invalid('"input.gateset" must be qis; others are not simulated.', "input.gateset")
     if kind == SINGLE:
         return (_circuit(source, source.get("qubits"), "input"),)
     many = source.get("circuits")
     if not isinstance(many, list) or not 1 <= len(many) <= MAX_CIRCUITS or "circuit" in source:
-        raise Refusal(400, '"input.circuits" must be a list of circuits.', "input.circuits")
+        raise invalid('"input.circuits" must be a list of circuits.', "input.circuits")
     found = tuple(_circuit(item, source.get("qubits"), f"input.circuits[{i}]") for i, item in enumerate(many))
     if sum(len(c.gates) for c in found) > MAX_GATES:
-        raise Refusal(400, f"A job accepts up to {MAX_GATES} gates.", "input.circuits")
+        raise invalid(f"A job accepts up to {MAX_GATES} gates.", "input.circuits")
     return found
 
 
 def _circuit(item: Any, default_qubits: Any, place: str) -> Circuit:
     if not isinstance(item, dict) or not isinstance(item.get("circuit"), list):
-        raise Refusal(400, f'"{place}.circuit" must be a list of gates.', f"{place}.circuit")
+        raise invalid(f'"{place}.circuit" must be a list of gates.', f"{place}.circuit")
     gates = tuple(_gate(g, f"{place}.circuit[{i}]") for i, g in enumerate(item["circuit"]))
     touched = max((q for g in gates for q in g.qubits), default=0) + 1
     qubits = item.get("qubits") or default_qubits or touched
     if not _is_int(qubits) or qubits < touched:
-        raise Refusal(400, f'"{place}.qubits" is not a width of its circuit.', f"{place}.qubits")
+        raise invalid(f'"{place}.qubits" is not a width of its circuit.', f"{place}.qubits")
     return Circuit(int(qubits), gates)
 
 
 def _gate(item: Any, place: str) -> Gate:
     word = item.get("gate") if isinstance(item, dict) else None
     if not isinstance(word, str):
-        raise Refusal(400, f'"{place}.gate" is required.', place)
+        raise invalid(f'"{place}.gate" is required.', place)
     angle = item.get("rotation", item.get("angle"))
     # qiskit-ionq sends its phase gate as a z with a rotation
     name = "p" if word == "z" and angle is not None else _WORDS.get(word, word)
     if name not in GATES or (word == "cnot" and not _qubits(item, "control", place)):
-        raise Refusal(400, f'"{place}.gate" is not a supported gate: {word}.', place)
+        raise invalid(f'"{place}.gate" is not a supported gate: {word}.', place)
     targets, controls = _qubits(item, "target", place), _qubits(item, "control", place)
     if len(targets) != GATES[name] or len({*targets, *controls}) != len(targets) + len(controls):
-        raise Refusal(400, f'"{place}" has wrong qubits for {word}.', place)
+        raise invalid(f'"{place}" has wrong qubits for {word}.', place)
     if name not in ROTATIONS:
         return Gate(name, targets, controls)
     if not _is_angle(angle):
-        raise Refusal(400, f'"{place}.rotation" must be a number.', place)
+        raise invalid(f'"{place}.rotation" must be a number.', place)
     return Gate(name, targets, controls, float(angle))
 
 
@@ -189,18 +187,18 @@ def _qubits(item: Mapping[str, Any], one: str, place: str) -> tuple[int, ...]:
     """From ``target`` or ``targets``, ``control`` or ``controls``."""
     many = item.get(f"{one}s", [item[one]] if item.get(one) is not None else [])
     if not isinstance(many, list) or not all(_is_int(q) and q >= 0 for q in many):
-        raise Refusal(400, f'"{place}.{one}" must be qubits.', f"{place}.{one}")
+        raise invalid(f'"{place}.{one}" must be qubits.', f"{place}.{one}")
     return tuple(int(q) for q in many)
 
 
 def _check_width(order: Order, device: Device) -> None:
     if order.qubits > device.qubits:
-        raise Refusal(400, f"{device.name} has {device.qubits} qubits.", "input.qubits")
+        raise invalid(f"{device.name} has {device.qubits} qubits.", "input.qubits")
     noise = device.noise if order.own_noise else order.noise
     most = IDEAL_QUBITS if noise is None else NOISY_QUBITS
     if any(len(c.used) > most for c in order.circuits):
         message = f"The simulated {device.name} executes circuits of up to {most} used qubits."
-        raise Refusal(400, message, "input.qubits")
+        raise invalid(message, "input.qubits")
 
 
 def _names(source: Mapping[str, Any]) -> tuple[str | None, ...]:
@@ -210,14 +208,14 @@ def _names(source: Mapping[str, Any]) -> tuple[str | None, ...]:
 def _object(payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = payload.get(key)
     if not isinstance(value, dict):
-        raise Refusal(400, f'"{key}" must be an object.', key)
+        raise invalid(f'"{key}" must be an object.', key)
     return value
 
 
 def _text(payload: Mapping[str, Any], key: str) -> str | None:
     value = payload.get(key)
     if value is not None and not isinstance(value, str):
-        raise Refusal(400, f'"{key}" must be a string.', key)
+        raise invalid(f'"{key}" must be a string.', key)
     return value
 
 

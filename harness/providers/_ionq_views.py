@@ -6,11 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from harness.backend.devices import Device
-from harness.backend.runs import Run
 from harness.clock import NS_PER_MS, date_at
 from harness.seed import stream
+from harness.tellings import DeviceView, RunView
 
 BASE = "/v0.4"
+_STATUS = {"online": "available", "offline": "unavailable", "maintenance": "calibrating"}
 PROBABILITIES = "ionq.result.probabilities.json.v1"
 AGGREGATE = "ionq.result.probabilities-aggregate.json.v1"
 #: what the document allows as failure.code
@@ -23,41 +24,45 @@ FAILURES = (
 )
 
 
-def backend(device: Device, waiting: int, at_ns: int, seed: int) -> dict[str, Any]:
+def backend(view: DeviceView, at_ns: int, characterization: str) -> dict[str, Any]:
     """A backend; its queue grows with each run that waits."""
     return {
-        "backend": device.name,
-        "status": "available" if device.online else "unavailable",
-        "qubits": device.qubits,
-        "average_queue_time": device.queue_ms * (1 + waiting),
+        "backend": view.name,
+        "status": _STATUS.get(view.status, view.status),
+        "qubits": view.qubits,
+        "average_queue_time": view.wait_ms,
         "last_updated": iso(at_ns),
-        "characterization_id": characterization_id(device, seed),
+        "characterization_id": characterization,
         "degraded": False,
-        "location": device.region,
+        "location": view.region,
     }
 
 
-def times(run: Run) -> dict[str, Any]:
+def times(run: RunView) -> dict[str, Any]:
     """Dates in ISO 8601, spans in milliseconds; null for what has not happened."""
     took_ms = None
     if run.started_ns is not None and run.state == "completed" and run.ended_ns is not None:
         took_ms = (run.ended_ns - run.started_ns) // NS_PER_MS
     return {
-        "submitted_at": iso(run.submitted_ns),
-        "started_at": None if run.started_ns is None else iso(run.started_ns),
-        "completed_at": None if run.ended_ns is None else iso(run.ended_ns),
-        "predicted_wait_time_ms": run.device.queue_ms,
+        "submitted_at": _maybe(run.submitted_ns),
+        "started_at": _maybe(run.started_ns),
+        "completed_at": _maybe(run.ended_ns),
+        "predicted_wait_time_ms": run.wait_ms,
         "predicted_execution_duration_ms": run.duration_ms,
         "execution_duration_ms": took_ms,
     }
 
 
-def failure(run: Run) -> dict[str, str] | None:
+def _maybe(at_ns: int | None) -> str | None:
+    return None if at_ns is None else iso(at_ns)
+
+
+def failure(run: RunView) -> dict[str, str] | None:
     """Why a job failed, in one of the document's codes."""
     if run.state != "failed":
         return None
     code = run.reason if run.reason in FAILURES else "InternalError"
-    return {"code": code, "message": run.reason or "The job failed."}
+    return {"code": code, "message": run.message or "The job failed."}
 
 
 def results(job: str, aggregate: bool) -> dict[str, Any]:

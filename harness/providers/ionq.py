@@ -8,20 +8,20 @@ both because clients in use need them: ``results.probabilities.url`` beside the 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 from uuid import UUID
 
-from harness.backend.devices import DEVICES, Device
-from harness.backend.runs import Backend, Run
-from harness.errors import UsageProblem
-from harness.facts import ResultDelivered
+from harness.backend.devices import Device
+from harness.backend.orders import Run
+from harness.backend.runs import Backend
 from harness.providers import _ionq_views as views
-from harness.providers._ionq_input import MULTI, SINGLE, Job, Refusal, parse
+from harness.providers._ionq_input import MULTI, SINGLE, Job, invalid, parse
+from harness.providers._protocol import Protocol, Refusal, Route
 from harness.seed import stream
-from harness.south import Service, South
+from harness.south import South
+from harness.tellings import Admission, Results, RunView
 from harness.wire import Reply, Request, Site
 
 #: status → the request surely had no effect. Absent: it may have had one.
@@ -43,322 +43,289 @@ _PAGE = 25
 _ERRORS = {
     400: "Bad Request",
     401: "Unauthorized Error",
+    403: "Forbidden Error",
     404: "Not Found Error",
     413: "Request Entity Too Large",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
 }
 
 
 @dataclass
 class _Entry:
-    """A job as IonQ keeps it: the backend's run, and what the payload only had in passing."""
+    """What IonQ keeps with a run: what the payload only had in passing."""
 
-    run: Run
     job: Job
     #: ids of the child jobs of a multi-circuit job, in order of the circuits
     children: tuple[str, ...] = ()
     #: circuit → what has reached the client of it, for children that are fetched one at a time
-    fetched: dict[int, Mapping[str, float]] = field(default_factory=dict)
-
-
-#: id, entry, and the circuit of a child job
-_Listed = tuple[str, _Entry, int | None]
+    fetched: dict[int, Mapping[int, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class _Route:
-    method: str
-    pattern: re.Pattern[str]
-    operation: str
-    answer: Callable[..., Reply]
-    public: bool = False
+class _Found:
+    """A job by its id: the run, what is kept with it, and the circuit if it is a child job."""
+
+    id: str
+    run: Run
+    entry: _Entry
+    circuit: int | None = None
 
 
-class IonQ(Service):
+class IonQ(Protocol):
     """POST /v0.4/jobs and what belongs to it."""
 
     name: ClassVar[str] = "ionq"
-    service: ClassVar[str] = "backend"
-    options: ClassVar[Mapping[str, str]] = {
-        "devices": "device → fields that differ from the shipped ones (queue_ms, setup_ms, shot_us, region, online)",
-        "key": "the only API key that is let in; any, if absent",
-    }
+    routes: ClassVar[tuple[Route, ...]] = (
+        Route("POST", "/v0.4/jobs", "submit", "_submit"),
+        Route("GET", "/v0.4/jobs", "list", "_list"),
+        Route("GET", "/v0.4/jobs/{job}", "status", "_get"),
+        Route("GET", "/v0.4/jobs/{job}/results/probabilities", "result", "_result"),
+        Route("GET", "/v0.4/jobs/{job}/artifacts/{artifact}", "result", "_artifact"),
+        Route("PUT", "/v0.4/jobs/{job}/status/cancel", "cancel", "_cancel"),
+        Route("DELETE", "/v0.4/jobs/{job}", "other", "_delete"),
+        Route("GET", "/v0.4/jobs/{job}/cost", "other", "_cost"),
+        Route("GET", "/v0.4/backends", "device", "_backends", public=True),
+        Route("GET", "/v0.4/backends/{device}", "device", "_backend", public=True),
+        Route("GET", "/v0.4/backends/{device}/characterizations", "other", "_characterizations", public=True),
+        Route(
+            "GET",
+            "/v0.4/backends/{device}/characterizations/{characterization}",
+            "other",
+            "_characterization",
+            public=True,
+        ),
+        Route("GET", "/v0.4/whoami", "other", "_whoami"),
+    )
 
-    def __init__(self, backend: Backend, south: South, key: str = "") -> None:
-        self.backend, self._south, self._key = backend, south, key
-        self._entries: dict[str, _Entry] = {}
-        #: child job id → its parent's entry and the index of its circuit
-        self._children: dict[str, tuple[_Entry, int]] = {}
+    def __init__(self, backend: Backend, south: South, options: Mapping[str, Any]) -> None:
+        super().__init__(backend, south, options)
+        #: child job id → its parent's run and the index of its circuit
+        self._children: dict[str, tuple[str, int]] = {}
+        backend.on_forget.append(self._forget)
 
     @classmethod
-    def make(cls, south: South, options: Mapping[str, Any]) -> Self:
-        """A fresh backend behind a fresh API."""
-        if unknown := sorted(set(options) - set(cls.options)):
-            raise UsageProblem(f"the ionq double has no option {unknown[0]!r}")
-        devices = _devices(options.get("devices") or {})
-        backend = Backend(south.clock, south.recorder, south.injector, south.seed, devices)
-        return cls(backend, south, str(options.get("key", "")))
+    def environment(cls, url: str) -> Mapping[str, Mapping[str, str]]:
+        """Of the SDKs that have a switch; pennylane-ionq has none (patch APIClient.BASE_URL)."""
+        return {
+            "qiskit-ionq": {"IONQ_API_URL": f"{url}/v0.4", "IONQ_API_KEY": "qharness"},
+            "cirq-ionq": {"IONQ_REMOTE_HOST": url, "IONQ_API_KEY": "qharness"},
+        }
 
-    def site(self, request: Request) -> Site:
-        """The operation, and the run it is about; a child job is its parent's run."""
-        route, ids = _find(request)
-        if route is None:
-            return Site("other")
-        job = ids.get("job")
-        if job in self._children:
-            return Site(route.operation, self._children[job][0].run.id)
-        return Site(route.operation, job)
+    def credential(self, request: Request) -> str | None:
+        """The key of ``Authorization: apiKey …``."""
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        return key if scheme.lower() == "apikey" else None
 
-    async def handle(self, request: Request) -> Reply:
-        """Answer one request, at once: whatever takes time is a fault's doing."""
-        route, ids = _find(request)
-        try:
-            if route is None:
-                raise Refusal(404, "Resource not found.", source="path")
-            if not route.public:
-                self._authorize(request)
-            return route.answer(self, request, **ids)
-        except Refusal as refusal:
-            return _refused(refusal)
+    def denied(self, admission: Admission) -> Reply:
+        """401, or 403 for a key that is valid and not enough."""
+        if admission.reason == "forbidden":
+            return self.error(403, "You do not have access to this resource.")
+        return self.error(401, "Invalid key provided.")
+
+    def refused(self, refusal: Refusal) -> Reply:
+        """IonQ's error, with the keys that are wrong in a 400."""
+        body: dict[str, Any] = {
+            "statusCode": refusal.status,
+            "error": _ERRORS.get(refusal.status, "Error"),
+            "message": refusal.message,
+        }
+        if refusal.status == 400:
+            body["validation"] = refusal.detail or {"keys": [], "source": "payload"}
+        return Reply.of_json(refusal.status, body)
+
+    def run_id(self, ids: Mapping[str, str]) -> str | None:
+        """A child job is its parent's run."""
+        job = ids.get("job", "")
+        return self._children[job][0] if job in self._children else ids.get("job")
+
+    def received(self, request: Request, run: Run, reply: Reply) -> tuple[Mapping[int, float], ...] | None:
+        """From JSON with decimal keys, of one circuit or nested."""
+        return _received(reply)
 
     def after(self, request: Request, site: Site, reply: Reply) -> None:
-        """Record what reached the target as the result of a completed run."""
-        entry = self._entries.get(site.run or "")
-        if site.operation != "result" or entry is None or entry.run.state != "completed":
+        """Children count as one delivery, once the last of them is there."""
+        run = self.backend.run(site.run or "")
+        if site.operation != "result" or run is None or run.state != "completed":
             return
-        job = _find(request)[1].get("job", "")
-        got = _received(reply)
-        self._deliver(entry, job, got, intact=got == self._probabilities(entry, job))
+        job = self._find(request)[1].get("job", "")
+        if job not in self._children:
+            super().after(request, site, reply)
+        elif (whole := self._gathered(run, self._children[job][1], _received(reply))) is not None:
+            self.deliver(run, whole, intact=whole == tuple(r.weights for r in run.readouts))
 
-    async def aclose(self) -> None:
-        """Stop the backend."""
-        await self.backend.aclose()
+    def _gathered(
+        self, run: Run, circuit: int, got: tuple[Mapping[int, float], ...] | None
+    ) -> tuple[Mapping[int, float], ...] | None:
+        """All circuits of a run, when this one was the last that its client lacked, or when this one is wrong."""
+        entry: _Entry = run.kept
+        if not got or got[0] != run.readouts[circuit].weights:
+            return got or ()
+        entry.fetched[circuit] = got[0]
+        if len(entry.fetched) < len(entry.children):
+            return None
+        return tuple(entry.fetched[i] for i in range(len(entry.children)))
+
+    def _forget(self, run: Run) -> None:
+        if isinstance(run.kept, _Entry):
+            for child in run.kept.children:
+                del self._children[child]
 
     # ------------------------------------------------------------ jobs
 
-    def _submit(self, request: Request) -> Reply:
+    async def _submit(self, request: Request, caller: Admission) -> Reply:
         devices = {d.name: d for d in self.backend.devices}
         job = parse(request.body, devices, request.headers.get("traceparent"))
-        run = self.backend.submit(job.order)
-        entry = _Entry(run, job, self._child_ids(run, job))
-        self._entries[run.id] = entry
-        self._children |= {child: (entry, i) for i, child in enumerate(entry.children)}
-        return Reply.of_json(201, {"id": run.id, "status": "submitted", "session_id": job.session_id})
+        entry = _Entry(job)
+        run = self.backend.submit(job.order, caller.tenant, entry)
+        entry.children = self._child_ids(run, job)
+        self._children |= {child: (run.id, i) for i, child in enumerate(entry.children)}
+        view = await self.look(run, "submit", request)
+        return Reply.of_json(201, {"id": view.id, "status": "submitted", "session_id": job.session_id})
 
     def _child_ids(self, run: Run, job: Job) -> tuple[str, ...]:
-        rng = stream(self._south.seed, "children", run.ordinal)
+        rng = stream(self.south.seed, "children", run.ordinal)
         return tuple(str(UUID(int=rng.getrandbits(128), version=4)) for _ in job.children)
 
-    def _get(self, request: Request, job: str) -> Reply:
-        entry, index = self._entry(job)
-        return Reply.of_json(200, self._view(entry, index))
+    async def _get(self, request: Request, caller: Admission, job: str) -> Reply:
+        found = self._found(job, caller)
+        view = await self.look(found.run, "status", request)
+        return Reply.of_json(200, _view(found, view))
 
-    def _list(self, request: Request) -> Reply:
+    async def _list(self, request: Request, caller: Admission) -> Reply:
         query, limit = request.query, _limit(request.query.get("limit"))
-        listed = _behind(self._listed(query.get("parent_job_id")), query.get("next"))
-        views = (self._view(e, i) for _, e, i in listed if not e.run.deleted)
+        listed = _behind(self._listed(query.get("parent_job_id"), caller), query.get("next"))
+        told = [(f, await self.look(f.run, "list", request)) for f in listed if not f.run.deleted]
+        views = (_view(f, v) for f, v in told if v.listed)
         wanted = [_listed_view(v) for v in views if _matches(v, query)]
         page = wanted[:limit]
         more = len(wanted) > limit
         return Reply.of_json(200, {"jobs": page, "next": page[-1]["id"] if more else None})
 
-    def _listed(self, parent: str | None) -> list[_Listed]:
+    def _listed(self, parent: str | None, caller: Admission) -> list[_Found]:
         """Newest first, deleted ones too, as they may be a cursor; children only of a parent that is named."""
-        if parent is None:
-            return [(job, e, None) for job, e in reversed(self._entries.items())]
-        entry, _ = self._entry(parent)
-        return [(child, entry, i) for i, child in enumerate(entry.children)]
+        if parent is not None:
+            found = self._found(parent, caller)
+            return [_Found(child, found.run, found.entry, i) for i, child in enumerate(found.entry.children)]
+        runs = self.backend.runs_of(caller.tenant, deleted=True)
+        return [_Found(r.id, r, r.kept) for r in reversed(runs) if isinstance(r.kept, _Entry)]
 
-    def _cancel(self, request: Request, job: str) -> Reply:
-        entry, _ = self._entry(job)
-        if not self.backend.cancel(entry.run) and entry.run.state != "canceled":
-            raise Refusal(400, f"The job is already {entry.run.state}.", "UUID", source="params")
+    async def _cancel(self, request: Request, caller: Admission, job: str) -> Reply:
+        found = self._found(job, caller)
+        if not self.backend.cancel(found.run) and found.run.state != "canceled":
+            raise invalid(f"The job is already {found.run.state}.", "UUID", source="params")
         return Reply.of_json(200, {"id": job, "status": "canceled"})
 
-    def _delete(self, request: Request, job: str) -> Reply:
-        entry, _ = self._entry(job)
-        self.backend.delete(entry.run)
+    async def _delete(self, request: Request, caller: Admission, job: str) -> Reply:
+        self.backend.delete(self._found(job, caller).run)
         return Reply.of_json(200, {"id": job, "status": "deleted"})
 
-    def _cost(self, request: Request, job: str) -> Reply:
-        entry, _ = self._entry(job)
-        return Reply.of_json(200, {"dry_run": entry.job.order.dry_run})
+    async def _cost(self, request: Request, caller: Admission, job: str) -> Reply:
+        return Reply.of_json(200, {"dry_run": self._found(job, caller).entry.job.order.dry_run})
 
     # ------------------------------------------------------------ results
 
-    def _result(self, request: Request, job: str) -> Reply:
-        entry, _ = self._entry(job)
-        if entry.run.state != "completed" or not entry.run.results:
-            raise Refusal(404, "The job has no results yet.", source="path")
-        return Reply.of_json(200, self._body(entry, job))
+    async def _result(self, request: Request, caller: Admission, job: str) -> Reply:
+        found = self._found(job, caller)
+        if found.run.state != "completed" or not found.run.readouts:
+            raise Refusal(404, "The job has no results yet.")
+        return Reply.of_json(200, _probabilities(found, await self.read(found.run, request)))
 
-    def _artifact(self, request: Request, job: str, artifact: str) -> Reply:
+    async def _artifact(self, request: Request, caller: Admission, job: str, artifact: str) -> Reply:
         if artifact != "probabilities":
-            raise Refusal(404, "Artifact not found.", source="path")
-        return self._result(request, job)
-
-    def _body(self, entry: _Entry, job: str) -> Mapping[str, Any]:
-        maps = self._probabilities(entry, job)
-        nested = entry.children and job == entry.run.id
-        return dict(zip(entry.children, maps, strict=True)) if nested else maps[0]
-
-    def _probabilities(self, entry: _Entry, job: str) -> tuple[Mapping[str, float], ...]:
-        """Of all circuits of a job, or of the one of a child job."""
-        maps = tuple({str(k): p for k, p in r.items()} for r in entry.run.results)
-        return (maps[self._children[job][1]],) if job in self._children else maps
-
-    def _deliver(
-        self,
-        entry: _Entry,
-        job: str,
-        got: tuple[Mapping[str, float], ...] | None,
-        intact: bool,
-    ) -> None:
-        """Children count as one delivery, once the last of them is there."""
-        if intact and got and job in self._children:
-            entry.fetched[self._children[job][1]] = got[0]
-            if len(entry.fetched) < len(entry.children):
-                return
-            got = tuple(entry.fetched[i] for i in range(len(entry.children)))
-        fact = ResultDelivered(run=entry.run.id, probabilities=got or (), intact=intact)
-        self._south.recorder.record(fact)
+            raise Refusal(404, "Artifact not found.")
+        return await self._result(request, caller, job)
 
     # ------------------------------------------------------------ backends and the rest
 
-    def _backends(self, request: Request) -> Reply:
-        return Reply.of_json(200, [self._device_view(d) for d in self.backend.devices])
+    async def _backends(self, request: Request, caller: Admission) -> Reply:
+        return Reply.of_json(200, [await self._device_view(d, request) for d in self.backend.devices])
 
-    def _backend(self, request: Request, device: str) -> Reply:
-        return Reply.of_json(200, self._device_view(self._device(device)))
+    async def _backend(self, request: Request, caller: Admission, device: str) -> Reply:
+        return Reply.of_json(200, await self._device_view(self._device(device), request))
 
-    def _characterizations(self, request: Request, device: str) -> Reply:
-        found = [views.characterization(self._device(device), self._south.seed)]
+    async def _characterizations(self, request: Request, caller: Admission, device: str) -> Reply:
+        found = [views.characterization(self._device(device), self.south.seed)]
         return Reply.of_json(200, {"characterizations": found, "pages": 1})
 
-    def _characterization(self, request: Request, device: str, characterization: str) -> Reply:
-        found = views.characterization(self._device(device), self._south.seed)
+    async def _characterization(self, request: Request, caller: Admission, device: str, characterization: str) -> Reply:
+        found = views.characterization(self._device(device), self.south.seed)
         if found["id"] != characterization:
-            raise Refusal(404, "Characterization not found.", source="path")
+            raise Refusal(404, "Characterization not found.")
         return Reply.of_json(200, found)
 
-    def _whoami(self, request: Request) -> Reply:
-        key = str(UUID(int=stream(self._south.seed, "key").getrandbits(128), version=4))
+    async def _whoami(self, request: Request, caller: Admission) -> Reply:
+        key = str(UUID(int=stream(self.south.seed, "key").getrandbits(128), version=4))
         return Reply.of_json(200, {"key_id": key, "key_name": "qharness", "project_id": key})
 
-    # ------------------------------------------------------------ views
-
-    def _view(self, entry: _Entry, index: int | None) -> dict[str, Any]:
-        """A job as GET shows it; ``index``: the child of that circuit."""
-        run, job = entry.run, entry.job
-        child = index is not None
-        identity = entry.children[index] if index is not None else run.id
-        view = {
-            "id": identity,
-            "status": run.state,
-            "type": SINGLE if child else job.type,
-            "backend": run.device.name,
-            "dry_run": job.order.dry_run,
-            "submitter_id": "qharness",
-            "project_id": None,
-            "parent_job_id": run.id if child else None,
-            "session_id": job.session_id,
-            "metadata": None if child else dict(job.order.metadata) or None,
-            "name": job.children[index] if index is not None else job.name,
-            **views.times(run),
-            "failure": views.failure(run),
-            "output": {},
-            "settings": {},
-            "stats": {"qubits": job.order.qubits, "circuits": 1 if child else len(job.order.circuits)},
-            "results": views.results(identity, job.type == MULTI and not child) if run.results else None,
-            "child_job_ids": None if child else list(entry.children) or None,
-        }
-        if job.noise is not None:
-            view["noise"] = dict(job.noise)
-        if run.noise is not None:
-            view["shots"] = job.order.shots
-        return view
-
-    def _device_view(self, device: Device) -> dict[str, Any]:
-        waiting = self.backend.waiting(device.name)
-        return views.backend(device, waiting, self._south.clock.now_ns(), self._south.seed)
+    async def _device_view(self, device: Device, request: Request) -> dict[str, Any]:
+        view = await self.publish(device, request)
+        return views.backend(view, self.south.clock.now_ns(), views.characterization_id(device, self.south.seed))
 
     def _device(self, name: str) -> Device:
         if (device := self.backend.device(name)) is None:
-            raise Refusal(404, "Backend not found.", source="path")
+            raise Refusal(404, "Backend not found.")
         return device
 
-    def _entry(self, job: str) -> tuple[_Entry, int | None]:
-        parent, index = self._children.get(job, (None, None))
-        entry = parent or self._entries.get(job)
-        if entry is None or entry.run.deleted:
-            raise Refusal(404, "Job not found.", source="path")
-        return entry, index
-
-    def _authorize(self, request: Request) -> None:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "apikey" or not key or (self._key and key != self._key):
-            raise Refusal(401, "Invalid key provided.", source="headers")
+    def _found(self, job: str, caller: Admission) -> _Found:
+        parent, circuit = self._children.get(job, (job, None))
+        run = self.run(parent, caller)
+        if not isinstance(run.kept, _Entry):
+            raise Refusal(404, "Job not found.")
+        return _Found(job, run, run.kept, circuit)
 
 
-def _route(method: str, path: str, operation: str, answer: Callable[..., Reply], public: bool = False) -> _Route:
-    pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", views.BASE + path)
-    return _Route(method, re.compile(pattern + "/?"), operation, answer, public)
-
-
-_ROUTES = (
-    _route("POST", "/jobs", "submit", IonQ._submit),
-    _route("GET", "/jobs", "list", IonQ._list),
-    _route("GET", "/jobs/{job}", "status", IonQ._get),
-    _route("GET", "/jobs/{job}/results/probabilities", "result", IonQ._result),
-    _route("GET", "/jobs/{job}/artifacts/{artifact}", "result", IonQ._artifact),
-    _route("PUT", "/jobs/{job}/status/cancel", "cancel", IonQ._cancel),
-    _route("DELETE", "/jobs/{job}", "other", IonQ._delete),
-    _route("GET", "/jobs/{job}/cost", "other", IonQ._cost),
-    _route("GET", "/backends", "device", IonQ._backends, public=True),
-    _route("GET", "/backends/{device}", "device", IonQ._backend, public=True),
-    _route("GET", "/backends/{device}/characterizations", "other", IonQ._characterizations, public=True),
-    _route(
-        "GET",
-        "/backends/{device}/characterizations/{characterization}",
-        "other",
-        IonQ._characterization,
-        public=True,
-    ),
-    _route("GET", "/whoami", "other", IonQ._whoami),
-)
-
-
-def _find(request: Request) -> tuple[_Route | None, dict[str, str]]:
-    for route in _ROUTES:
-        if route.method == request.method and (match := route.pattern.fullmatch(request.path)):
-            return route, match.groupdict()
-    return None, {}
-
-
-def _refused(refusal: Refusal) -> Reply:
-    body: dict[str, Any] = {
-        "statusCode": refusal.status,
-        "error": _ERRORS[refusal.status],
-        "message": refusal.message,
+def _view(found: _Found, told: RunView) -> dict[str, Any]:
+    """A job as GET shows it."""
+    run, job, circuit = found.run, found.entry.job, found.circuit
+    child = circuit is not None
+    identity = found.id if child else told.id
+    view = {
+        "id": identity,
+        "status": told.state,
+        "type": SINGLE if child else job.type,
+        "backend": told.device,
+        "dry_run": job.order.dry_run,
+        "submitter_id": "qharness",
+        "project_id": None,
+        "parent_job_id": run.id if child else None,
+        "session_id": job.session_id,
+        "metadata": None if child else dict(told.metadata) or None,
+        "name": job.children[circuit] if circuit is not None else job.name,
+        **views.times(told),
+        "failure": views.failure(told),
+        "output": {},
+        "settings": {},
+        "stats": {"qubits": job.order.qubits, "circuits": 1 if child else len(job.order.circuits)},
+        "results": views.results(identity, job.type == MULTI and not child) if told.has_results else None,
+        "child_job_ids": None if child else list(found.entry.children) or None,
     }
-    if refusal.status == 400:
-        body["validation"] = {"keys": list(refusal.keys), "source": refusal.source}
-    return Reply.of_json(refusal.status, body)
+    if job.noise is not None:
+        view["noise"] = dict(job.noise)
+    if run.noise is not None:
+        view["shots"] = told.shots
+    return view
 
 
-def _received(reply: Reply) -> tuple[Mapping[str, float], ...] | None:
-    """What a client can make of the bytes that reached it; None: no result at all."""
+def _probabilities(found: _Found, told: Results) -> Mapping[str, Any]:
+    """Of the one circuit, or nested by child for a multi-circuit job."""
+    maps = [{str(k): p for k, p in r.weights.items()} for r in told.readouts]
+    if found.circuit is not None:
+        return maps[found.circuit]
+    return dict(zip(found.entry.children, maps, strict=False)) if found.entry.children else maps[0]
+
+
+def _received(reply: Reply) -> tuple[Mapping[int, float], ...] | None:
     if reply.status != 200 or reply.cut_at is not None:
         return None
     try:
         body = json.loads(reply.body)
-    except ValueError:
+        nested = bool(body) and all(isinstance(v, dict) for v in body.values())
+        return tuple({int(k): float(p) for k, p in m.items()} for m in (body.values() if nested else (body,)))
+    except (ValueError, TypeError, AttributeError):
         return None
-    if not isinstance(body, dict):
-        return None
-    nested = bool(body) and all(isinstance(v, dict) for v in body.values())
-    maps = tuple(body.values()) if nested else (body,)
-    flat = all(isinstance(p, int | float) for m in maps for p in m.values())
-    return maps if flat else None
 
 
 def _matches(view: Mapping[str, Any], query: Mapping[str, str]) -> bool:
@@ -371,14 +338,14 @@ def _matches(view: Mapping[str, Any], query: Mapping[str, str]) -> bool:
     return all(not values or view[key] in values for key, values in wanted.items())
 
 
-def _behind(listed: list[_Listed], cursor: str | None) -> list[_Listed]:
+def _behind(listed: list[_Found], cursor: str | None) -> list[_Found]:
     """What follows the job that ended the page before; newer jobs, and changed ones, don't move it."""
     if cursor is None:
         return listed
-    for place, (job, _, _) in enumerate(listed):
-        if job == cursor:
+    for place, found in enumerate(listed):
+        if found.id == cursor:
             return listed[place + 1 :]
-    raise Refusal(400, '"next" is not a cursor of this list.', "next", source="query")
+    raise invalid('"next" is not a cursor of this list.', "next", source="query")
 
 
 def _listed_view(view: Mapping[str, Any]) -> dict[str, Any]:
@@ -390,15 +357,5 @@ def _limit(raw: str | None) -> int:
     if raw is None:
         return _PAGE
     if not raw.isdecimal() or int(raw) < 1:
-        raise Refusal(400, '"limit" must be a positive integer.', "limit", source="query")
+        raise invalid('"limit" must be a positive integer.', "limit", source="query")
     return int(raw)
-
-
-def _devices(changes: Mapping[str, Mapping[str, Any]]) -> tuple[Device, ...]:
-    shipped = {d.name: d for d in DEVICES}
-    if unknown := sorted(set(changes) - set(shipped)):
-        raise UsageProblem(f"no device is called {unknown[0]!r}; known: {', '.join(shipped)}")
-    try:
-        return tuple(replace(d, **changes.get(name, {})) for name, d in shipped.items())
-    except TypeError as error:
-        raise UsageProblem(f"devices of the ionq double: {error}") from None

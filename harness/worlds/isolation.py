@@ -328,6 +328,17 @@ def _install_tls() -> None:
     _replace(ssl, "create_default_context", create_default_context)
 
 
+async def _travel(reply: Reply | None, wait_s: float | None) -> None:
+    """The way of the body: a read time-out counts from slice to slice, as httpx does, so a trickle may take for ever."""
+    if reply is None or not reply.pace.slice_bytes:
+        return
+    if wait_s is not None and reply.pace.slice_ms > wait_s * 1000:
+        await asyncio.sleep(wait_s)
+        raise TimeoutError
+    sent = len(reply.body) if reply.cut_at is None else reply.cut_at
+    await asyncio.sleep((reply.pace.total_ms(sent) - reply.pace.first_byte_ms) / 1000)
+
+
 async def _routed(around: Surroundings, request: Any, body: bytes) -> Any:
     """One httpx request to the double behind its host."""
     import httpx
@@ -349,15 +360,17 @@ async def _routed(around: Surroundings, request: Any, body: bytes) -> Any:
     try:
         async with asyncio.timeout(wait_s):
             reply = await around.route(host, asked, wait_s)
+            if reply is not None and reply.pace.first_byte_ms:
+                await asyncio.sleep(reply.pace.first_byte_ms / 1000)
+        await _travel(reply, wait_s)
     except TimeoutError:
         raise httpx.ReadTimeout(f"no answer within {wait_s} s", request=request) from None
     if reply is None or reply.cut_at == 0:
         raise httpx.ReadError("the connection broke", request=request)
-    if reply.cut_at is not None:
-        raise httpx.RemoteProtocolError(
-            f"peer closed connection after {reply.cut_at} bytes of the body", request=request
-        )
+    whole = reply.declared_body
+    if reply.cut_at is not None or whole is None:
+        sent = len(reply.body) if reply.cut_at is None else reply.cut_at
+        raise httpx.RemoteProtocolError(f"peer closed connection after {sent} bytes of the body", request=request)
     # ByteStream serves both the sync and the async reader.
-    return httpx.Response(
-        reply.status, headers=dict(reply.headers), stream=httpx.ByteStream(reply.body), request=request
-    )
+    stream = httpx.ByteStream(whole)
+    return httpx.Response(reply.status, headers=dict(reply.headers), stream=stream, request=request)

@@ -16,11 +16,21 @@ from harness.wire import LOST, Double, Reply, Request, Site
 WIRE_LATENCY_MS = 1.0
 
 
-class Switchboard:
-    """Connects hosts to doubles. A double goes on working when its caller has hung up or died, as a server does."""
+#: methods that have no effect (RFC 9110, 9.2.1): who hung up may be forgotten
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
-    def __init__(self, doubles: Mapping[str, Double], injector: Injector, recorder: Recorder) -> None:
-        self._doubles, self._injector, self._recorder = doubles, injector, recorder
+
+class Switchboard:
+    """Connects hosts to doubles. A double goes on working when its caller has hung up or died, as a server does.
+
+    ``live``: the wire is a real one. Calls take no time of their own here, keep the context they are asked in, and one
+    whose caller has gone and that can have no effect any more is dropped, so that a hang holds nothing for nobody.
+    """
+
+    def __init__(
+        self, doubles: Mapping[str, Double], injector: Injector, recorder: Recorder, *, live: bool = False
+    ) -> None:
+        self._doubles, self._injector, self._recorder, self._live = doubles, injector, recorder, live
         self._tasks: set[asyncio.Task[Reply]] = set()
         # Doubles live outside the target's life: its crash must not touch them.
         self._context = contextvars.copy_context()
@@ -36,19 +46,28 @@ class Switchboard:
         site = double.site(request)
         asked = ServiceCalled(service=double.service, operation=site.operation, run=site.run)
         exchange = _Exchange(double, request, site, self._recorder.record(asked, "invoke"))
-        task = asyncio.create_task(self._serve(exchange), context=self._context.copy())
+        context = contextvars.copy_context() if self._live else self._context.copy()
+        task = asyncio.create_task(self._serve(exchange), context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         reply: Reply | None = None
         try:
             reply = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if self._live and exchange.is_without_effect:
+                task.cancel()
+            raise
         finally:
             self._answered(exchange, reply or LOST)
         return reply
 
     async def _serve(self, exchange: _Exchange) -> Reply:
         site = exchange.site
-        call = Call("http", exchange.double.service, site.operation, exchange.request, site.run)
+        double = exchange.double
+        call = Call("http", double.service, site.operation, exchange.request, site.run, error=double.error)
+        if self._live:
+            found: Reply = await self._injector.run(call, exchange.handle)
+            return found
         await asyncio.sleep(WIRE_LATENCY_MS / 1000)
         reply: Reply = await self._injector.run(call, exchange.handle)
         await asyncio.sleep(WIRE_LATENCY_MS / 1000)
@@ -82,6 +101,11 @@ class _Exchange:
     site: Site
     cause: int
     own: list[Reply] = field(default_factory=list)
+
+    @property
+    def is_without_effect(self) -> bool:
+        """From here on nothing can happen that its caller would want: it only reads, or it has happened."""
+        return self.request.method in _SAFE or bool(self.own)
 
     async def handle(self, call: Call) -> Reply:
         """What the double says, undisturbed."""

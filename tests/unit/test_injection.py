@@ -251,6 +251,6 @@ def test_two_uses_of_one_fault_have_their_own_chance() -> None:
 
 def draws(uses: list[FaultUse]) -> list[float]:
     async def act(scene: Scene) -> list[float]:
-        return [armed.rng.random() for armed in scene.injector._all]
+        return [armed.act.rng.random() for armed in scene.injector._all]
 
     return play(act, uses)

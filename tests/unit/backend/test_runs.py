@@ -11,7 +11,8 @@ import pytest
 
 from harness.backend.circuit import Circuit, Gate
 from harness.backend.devices import DEVICES
-from harness.backend.runs import Backend, Order, Run
+from harness.backend.orders import Order, Run
+from harness.backend.runs import Backend
 from harness.errors import ContractBroken
 from harness.facts import CancelReceived, RunAccepted, RunEnded, RunStarted
 from harness.model import FaultUse, Schedule
@@ -41,7 +42,7 @@ def test_a_run_lives_from_submitted_to_completed() -> None:
             seen.append(run.state)
         assert seen == ["submitted", "started", "completed"]
         assert (run.started_ns, run.ended_ns) == (500_000_000, 1_500_000_000)
-        assert sum(run.results[0].values()) == pytest.approx(1)
+        assert sum(run.readouts[0].weights.values()) == pytest.approx(1)
         accepted, started, ended = scene.recorder.history().events
         assert accepted.fact == RunAccepted(
             run=run.id,
@@ -73,7 +74,7 @@ def test_a_device_is_first_in_first_out_under_any_schedule(strategy: str) -> Non
         bounds = [(r.started_ns, r.ended_ns) for r in runs]
         assert all(e <= s for (_, e), (s, _) in pairwise(bounds))  # type: ignore[operator]
         started = [f.run for f in scene.facts(RunStarted)]
-        return [r.id for r in runs], started, [r.results for r in runs]
+        return [r.id for r in runs], started, [r.readouts for r in runs]
 
     ids, started, results = play(act, schedule=Schedule(strategy=strategy, seed=5))  # type: ignore[arg-type]
     assert started == ids
@@ -111,9 +112,9 @@ def test_results_depend_on_seed_and_place_only() -> None:
         return await act(scene)
 
     first, again, moved, other = play(act), play(act), play(late), play(act, seed=2)
-    assert first.results == again.results == moved.results != other.results
+    assert first.readouts == again.readouts == moved.readouts != other.readouts
     assert first.id == again.id == moved.id != other.id
-    assert first.results[0] != first.results[1]
+    assert first.readouts[0] != first.readouts[1]
 
 
 def test_a_clients_own_noise_seed_decides() -> None:
@@ -125,7 +126,7 @@ def test_a_clients_own_noise_seed_decides() -> None:
         run = b.submit(chosen)
         await scene.clock.sleep_ms(60_000)
         await b.aclose()
-        return run.results
+        return run.readouts
 
     assert play(act, seed=1) == play(act, seed=2)
 
@@ -193,7 +194,7 @@ def test_a_dry_run_executes_nothing() -> None:
     async def act(scene: Scene) -> None:
         b = backend(scene)
         run = b.submit(order(dry_run=True))
-        assert (run.state, run.executed_shots, run.results) == ("completed", 0, ())
+        assert (run.state, run.executed_shots, run.readouts) == ("completed", 0, ())
         assert not scene.facts(RunStarted)
         await b.aclose()
 
@@ -235,7 +236,7 @@ def test_a_run_can_be_failed(params: dict[str, object], state: str, shots: int, 
         await scene.clock.sleep_ms(60_000)
         (ended,) = scene.facts(RunEnded)
         assert (run.state, ended.shots, len(scene.facts(RunStarted))) == (state, shots, starts)
-        assert bool(run.results) == (state == "completed")
+        assert bool(run.readouts) == (state == "completed")
         await b.aclose()
 
     play(act, [FaultUse(fault="job_failed", params=params)])

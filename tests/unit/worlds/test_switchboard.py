@@ -40,6 +40,9 @@ class Echo:
         self.handled.append(request)
         return self.reply
 
+    def error(self, status: int, message: str, **headers: str) -> Reply:
+        return Reply(status, message.encode(), headers)
+
     def after(self, request: Request, site: Site, reply: Reply) -> None:
         assert (request, site) == (ASKED, Site("status", "r1"))
         self.reached.append(reply)

@@ -1,0 +1,250 @@
+"""What every provider's protocol is made of: routes, admission, and the way from the backend's words to a vendor's."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, ClassVar, Self
+from urllib.parse import unquote
+
+from harness.backend.devices import DEVICES, Device
+from harness.backend.orders import Run
+from harness.backend.runs import Backend
+from harness.errors import UsageProblem
+from harness.facts import ResultDelivered
+from harness.injection import Call
+from harness.south import Service, South
+from harness.tellings import Admission, DeviceView, Results, RunView
+from harness.wire import Reply, Request, Site
+
+
+class Refusal(Exception):
+    """The request is refused; caught where replies are made. ``detail`` is a protocol's own."""
+
+    def __init__(self, status: int, message: str, detail: object = None) -> None:
+        self.status, self.message, self.detail = status, message, detail
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class Route:
+    """One operation of a protocol: ``answer`` names the method that gives its reply.
+
+    ``path`` holds ``{name}`` for one segment and ``{name*}`` for what is left, slashes and all; matched against the
+    path as it came over the wire, values are percent-decoded.
+    """
+
+    method: str
+    path: str
+    operation: str
+    answer: str
+    #: no credential is asked for
+    public: bool = False
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """The path as a regular expression."""
+        parts = (_part(p) for p in re.split(r"(\{\w+\*?\})", self.path))
+        return re.compile("".join(parts) + "/?")
+
+    def match(self, request: Request) -> dict[str, str] | None:
+        """The path's values, if the request is for this route."""
+        if request.method != self.method or (found := self.pattern.fullmatch(request.path)) is None:
+            return None
+        return {k: unquote(v) for k, v in found.groupdict().items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keys:
+    """Which credentials are let in, each as which tenant; without any, all are, as one tenant."""
+
+    tenants: Mapping[str, str] = field(default_factory=dict)
+
+    def admit(self, credential: str | None) -> Admission:
+        """The honest answer to a credential."""
+        if not credential:
+            return Admission(granted=False, reason="missing")
+        if not self.tenants:
+            return Admission(granted=True)
+        if credential not in self.tenants:
+            return Admission(granted=False, reason="invalid")
+        return Admission(granted=True, tenant=self.tenants[credential])
+
+
+class Protocol(Service):
+    """A provider's API over a backend. Members say in ``routes`` what they answer, and how, in methods of their own."""
+
+    service: ClassVar[str] = "backend"
+    options: ClassVar[Mapping[str, str]] = {
+        "devices": "device → fields that differ from the shipped ones (queue_ms, setup_ms, shot_us, region, online)",
+        "key": "the only key that is let in; any, if absent",
+        "keys": "key → tenant; only these are let in",
+    }
+    routes: ClassVar[tuple[Route, ...]] = ()
+
+    def __init__(self, backend: Backend, south: South, options: Mapping[str, Any]) -> None:
+        self.backend, self.south = backend, south
+        own = {str(options["key"]): ""} if options.get("key") else {}
+        self.keys = Keys(tenants={**own, **(options.get("keys") or {})})
+
+    @classmethod
+    def make(cls, south: South, options: Mapping[str, Any]) -> Self:
+        """A fresh backend behind a fresh API."""
+        backend = Backend(
+            south.clock, south.recorder, south.injector, south.seed, changed(DEVICES, options.get("devices"), cls.name)
+        )
+        return cls.over(backend, south, options)
+
+    @classmethod
+    def over(cls, backend: Backend, south: South, options: Mapping[str, Any]) -> Self:
+        """A fresh API before a backend that others may use as well."""
+        if unknown := sorted(set(options) - set(cls.options)):
+            raise UsageProblem(f"the {cls.name} double has no option {unknown[0]!r}")
+        return cls(backend, south, options)
+
+    # ------------------------------------------------------------ what a member must say
+
+    @abstractmethod
+    def credential(self, request: Request) -> str | None:
+        """The key or token that a request carries."""
+
+    @abstractmethod
+    def denied(self, admission: Admission) -> Reply:
+        """How it turns a caller away."""
+
+    @abstractmethod
+    def refused(self, refusal: Refusal) -> Reply:
+        """How it refuses a request."""
+
+    def received(self, request: Request, run: Run, reply: Reply) -> tuple[Mapping[int, float], ...] | None:
+        """The weights, circuit by circuit, that a client can make of the bytes that reached it; None: no result."""
+        return None
+
+    @classmethod
+    @abstractmethod
+    def environment(cls, url: str) -> Mapping[str, Mapping[str, str]]:
+        """SDK → the variables that point it, unmodified, at ``url``."""
+
+    def run_id(self, ids: Mapping[str, str]) -> str | None:
+        """The run that a path's values are about."""
+        return ids.get("job")
+
+    # ------------------------------------------------------------ a double's duties
+
+    def site(self, request: Request) -> Site:
+        """The operation, and the run it is about."""
+        route, ids = self._find(request)
+        return Site("other") if route is None else Site(route.operation, self.run_id(ids))
+
+    async def handle(self, request: Request) -> Reply:
+        """Answer one request, at once: whatever takes time is a fault's doing."""
+        route, ids = self._find(request)
+        try:
+            if route is None:
+                raise Refusal(404, "Resource not found.")
+            caller = Admission(granted=True) if route.public else await self.admit(request, route.operation)
+            if not caller.granted:
+                return self.denied(caller)
+            answer: Callable[..., Awaitable[Reply]] = getattr(self, route.answer)
+            return await answer(request, caller, **ids)
+        except Refusal as refusal:
+            return self.refused(refusal)
+
+    def error(self, status: int, message: str, **headers: str) -> Reply:
+        """An error in its dialect."""
+        reply = self.refused(Refusal(status, message))
+        return replace(reply, headers={**reply.headers, **{k.replace("_", "-"): v for k, v in headers.items()}})
+
+    def after(self, request: Request, site: Site, reply: Reply) -> None:
+        """Record what reached the target as the result of a completed run."""
+        run = self.backend.run(site.run or "")
+        if site.operation != "result" or run is None or run.state != "completed":
+            return
+        got = self.received(request, run, reply)
+        honest = tuple(r.weights for r in run.readouts)
+        self.deliver(run, got, intact=got == honest)
+
+    def deliver(self, run: Run, got: tuple[Mapping[int, float], ...] | None, intact: bool) -> None:
+        """Record a delivery."""
+        told = tuple({str(k): p for k, p in weights.items()} for weights in got or ())
+        self.south.recorder.record(ResultDelivered(run=run.id, probabilities=told, intact=intact))
+
+    async def aclose(self) -> None:
+        """Stop the backend."""
+        await self.backend.aclose()
+
+    # ------------------------------------------------------------ telling, through faults
+
+    async def admit(self, request: Request, operation: str) -> Admission:
+        """Is the caller let in, and as whom."""
+
+        async def honest(_: Call) -> Admission:
+            return self.keys.admit(self.credential(request))
+
+        call = Call("identity", self.service, operation, request, error=self.error)
+        admission: Admission = await self.south.injector.run(call, honest)
+        return admission
+
+    async def look(self, run: Run, operation: str, request: Request) -> RunView:
+        """A run as it is told. ``operation``: on which occasion."""
+
+        async def honest(_: Call) -> RunView:
+            return self.backend.look(run)
+
+        call = Call("view", self.service, operation, request, run.id, run.order.metadata, error=self.error)
+        view: RunView = await self.south.injector.run(call, honest)
+        return view
+
+    async def read(self, run: Run, request: Request) -> Results:
+        """A run's results as they are told."""
+
+        async def honest(_: Call) -> Results:
+            return self.backend.results(run)
+
+        call = Call("result", self.service, "result", request, run.id, run.order.metadata, error=self.error)
+        results: Results = await self.south.injector.run(call, honest)
+        return results
+
+    async def publish(self, device: Device, request: Request) -> DeviceView:
+        """A device as it is published."""
+
+        async def honest(_: Call) -> DeviceView:
+            return self.backend.publish(device)
+
+        call = Call("device", self.service, "device", request, error=self.error)
+        view: DeviceView = await self.south.injector.run(call, honest)
+        return view
+
+    def run(self, run_id: str, caller: Admission) -> Run:
+        """A run that the caller may see; raises Refusal."""
+        run = self.backend.run(run_id)
+        if run is None or run.tenant != caller.tenant:
+            raise Refusal(404, "Job not found.")
+        return run
+
+    def _find(self, request: Request) -> tuple[Route | None, dict[str, str]]:
+        for route in self.routes:
+            if (ids := route.match(request)) is not None:
+                return route, ids
+        return None, {}
+
+
+def _part(text: str) -> str:
+    if not text.startswith("{"):
+        return re.escape(text)
+    name = text.strip("{*}")
+    return f"(?P<{name}>.+?)" if "*" in text else f"(?P<{name}>[^/]+)"
+
+
+def changed(devices: tuple[Device, ...], changes: Any, name: str) -> tuple[Device, ...]:
+    """The devices with the changes of a double's options; raises UsageProblem."""
+    shipped, changes = {d.name: d for d in devices}, changes or {}
+    if unknown := sorted(set(changes) - set(shipped)):
+        raise UsageProblem(f"no device is called {unknown[0]!r}; known: {', '.join(shipped)}")
+    try:
+        return tuple(replace(d, **changes.get(key, {})) for key, d in shipped.items())
+    except TypeError as error:
+        raise UsageProblem(f"devices of the {name} double: {error}") from None

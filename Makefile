@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: smoke test lint prove bench clean
+.PHONY: smoke test clients lint prove bench clean
 
 smoke: $(READY)
 	@$(VENV)/bin/qharness smoke
 
-test: $(READY)
+test: clients
 	$(VENV)/bin/python -m pytest -n auto
+
+# The real clients that tests drive, each in an environment of its own.
+clients: $(READY)
+	@VENV="$(VENV)" sh .ci/clients
 
 lint: $(READY)
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
@@ -26,4 +30,4 @@ $(READY): requirements.lock pyproject.toml
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh .ci/setup
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .clients

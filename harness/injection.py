@@ -86,9 +86,43 @@ class Act:
                 await self.healed.wait()
 
 
-def setting(default: Any, help: str, choices: Sequence[Any] = ()) -> Any:
-    """A parameter of a fault. ``choices`` are what agents draw from, simplest first."""
-    return field(default=default, metadata={"help": help, "choices": tuple(choices) or (default,)})
+def setting(
+    default: Any,
+    help: str,
+    choices: Sequence[Any] = (),
+    closed: bool | None = None,
+    least: float | None = 0,
+) -> Any:
+    """A parameter of a fault.
+
+    ``choices`` are what agents draw from, simplest first; ``closed``: nothing else is allowed (not given: so for words
+    of which there are several). ``least``: the smallest number allowed; None: any.
+    """
+    options = tuple(choices) or (default,)
+    shut = isinstance(default, str) and len(options) > 1 if closed is None else closed
+    return field(default=default, metadata={"help": help, "choices": options, "closed": shut, "least": least})
+
+
+def complaint(setting: dataclasses.Field[Any], value: object) -> str:
+    """What is wrong with a value for a parameter, and what to write instead; empty: nothing is."""
+    default, told = setting.default, setting.metadata
+    if setting.metadata["closed"]:
+        return "" if value in told["choices"] else f"must be one of {', '.join(map(str, told['choices']))}"
+    if isinstance(default, bool) or isinstance(value, bool):
+        return "" if isinstance(default, bool) and isinstance(value, bool) else f"must be {_kind_of(default)}"
+    if isinstance(default, float) and isinstance(value, int):
+        value = float(value)
+    if isinstance(default, tuple) and isinstance(value, list):
+        value = tuple(value)
+    if not isinstance(value, type(default)):
+        return f"must be {_kind_of(default)}"
+    low = told["least"]
+    return f"must be at least {low}" if low is not None and isinstance(value, int | float) and value < low else ""
+
+
+def _kind_of(default: object) -> str:
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", tuple: "a list"}
+    return names[type(default)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +141,11 @@ class Fault(ABC):
 
     # ---- the envelope, the same for every fault
     on: tuple[str, ...] = setting((), "operations to strike; empty: all that the fault knows")
-    where: str = setting("", "CEL predicate over the call: method, path, query, headers, body, operation, run, metadata, state")
+    where: str = setting(
+        "", "CEL predicate over the call: method, path, query, headers, body, operation, run, metadata, state"
+    )
     skip: int = setting(0, "let this many matching calls pass first", (0, 1, 2))
-    every: int = setting(1, "of the calls left after skip, strike every n-th, the first one first")
+    every: int = setting(1, "of the calls left after skip, strike every n-th, the first one first", least=1)
     probability: float = setting(1.0, "strike so many of the calls that are left, by chance; from 0 to 1")
     times: int = setting(1, "strike this many calls; 0: every one until healed", (1, 2, 0))
     from_ms: int = setting(0, "not before this time after arming")
@@ -144,6 +180,9 @@ def build(use: FaultUse) -> Fault:
     kind = kinds[use.fault]
     if unknown := sorted(set(use.params) - set(kind.settings())):
         raise UsageProblem(f"fault {use.fault} has no parameter {unknown[0]!r}")
+    for name, value in use.params.items():
+        if wrong := complaint(kind.settings()[name], value):
+            raise UsageProblem(f"fault {use.fault}: {name} {wrong}, not {value!r}")
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in use.params.items()}
     return kind(**values)
 

@@ -7,12 +7,23 @@ really goes over a wire (httpx in simulated mode, sockets in live mode).
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode
 
 Handler = Callable[["Request"], Awaitable["Reply"]]
+
+
+class Query(dict[str, str]):
+    """A query string: the last value of each name. ``every`` keeps all values of a name that is repeated, in order."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        given = list(pairs)
+        super().__init__(given)
+        self.every: dict[str, list[str]] = {}
+        for name, value in given:
+            self.every.setdefault(name, []).append(value)
 
 
 @dataclass(frozen=True)
@@ -32,12 +43,19 @@ class Request:
     @property
     def target(self) -> str:
         """Path and query, as on the request line."""
-        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+        every = self.query.every if isinstance(self.query, Query) else self.query
+        return f"{self.path}?{urlencode(every, doseq=True)}" if self.query else self.path
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """All values of a query parameter that may be repeated."""
+        if isinstance(self.query, Query):
+            return tuple(self.query.every.get(name, ()))
+        return (self.query[name],) if name in self.query else ()
 
     @staticmethod
-    def parse_query(raw: str) -> dict[str, str]:
-        """The last value of each name wins."""
-        return dict(parse_qsl(raw, keep_blank_values=True))
+    def parse_query(raw: str) -> Query:
+        """The last value of each name wins, see Query."""
+        return Query(parse_qsl(raw, keep_blank_values=True))
 
 
 @dataclass(frozen=True, kw_only=True)

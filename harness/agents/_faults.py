@@ -30,7 +30,7 @@ def sites(scenario: Scenario) -> tuple[Site, ...]:
     ranked: list[tuple[int, Site]] = []
     for choice in scenario.faults:
         kind = known_faults()[choice.fault]
-        operations = tuple(choice.params.get("on") or kind.operations) or ("",)
+        operations = tuple(choice.params.get("on") or kind.drawn or kind.operations) or ("",)
         ranked += [(i, Site(choice, kind, operation)) for i, operation in enumerate(operations)]
     return tuple(site for _, site in sorted(ranked, key=lambda pair: pair[0]))
 
@@ -71,7 +71,7 @@ def draw_fault(pen: Pen, site: Site, steps: Sequence[Step]) -> FaultUse:
         if name == "on":
             continue
         options = _given(given, name) or _own(site.kind, name, setting, steps)
-        value = pen.pick(options)
+        value = pen.pick(options) if len(options) > 1 else options[0]
         if value != setting.default or name in given:
             params[name] = value
     return FaultUse(fault=site.choice.fault, params=params)

@@ -82,7 +82,7 @@ class Canary:
 
     def planted_in(self, circuit: Circuit) -> bool:
         """Whether a circuit is the canary's, whatever it is written in."""
-        if len(circuit.used) < self.qubits:
+        if circuit.dynamic or len(circuit.used) < self.qubits:
             return False
         return self.matches(sampling.exact(circuit, None))
 

@@ -45,6 +45,8 @@ class Order:
     session: str | None = None
     #: it fails if its execution takes longer; 0: no limit
     limit_ms: int = 0
+    #: why it can't be executed, where that is found out only when it is compiled: it fails when it would be ready
+    flaw: str = ""
 
     @property
     def qubits(self) -> int:

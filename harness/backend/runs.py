@@ -136,11 +136,11 @@ class Backend:
 
     # ------------------------------------------------------------ what clients and operators do
 
-    def submit(self, order: Order, tenant: str = "", kept: object = None) -> Run:
-        """Accept an order for a known device, at once and for good."""
+    def submit(self, order: Order, tenant: str = "", kept: object = None, run_id: str = "") -> Run:
+        """Accept an order for a known device, at once and for good; ``run_id``: an id that was given out before."""
         ordinal, self._accepted = self._accepted, self._accepted + 1
         run = Run(
-            id=str(UUID(int=stream(self._seed, "run", ordinal).getrandbits(128), version=4)),
+            id=run_id or str(UUID(int=stream(self._seed, "run", ordinal).getrandbits(128), version=4)),
             ordinal=ordinal,
             order=order,
             device=self._devices[order.device],
@@ -245,6 +245,8 @@ class Backend:
     async def _queue(self, call: Call) -> RunOutcome:
         run = self._runs[call.run or ""]
         await self._clock.sleep_ms(run.device.queue_ms)
+        if run.order.flaw:
+            return RunOutcome("failed", run.order.flaw)
         run.state = "ready"
         await run.turn.wait()
         return RunOutcome()

@@ -12,28 +12,37 @@ from harness.injection import Act, Call, Fault, Proceed, RunOutcome, setting
 class JobFailed(Fault):
     """The backend accepts a run and then fails it: as it starts, after all its shots, or (on: queue) before it starts.
 
-    Seen as jobs that are accepted and fail inside, are killed by an administrator, or are paid for and lost.
+    Seen as jobs that are accepted and fail inside, are killed by an administrator, lose their inputs in a long queue,
+    run out of quota, or are paid for and lost.
     """
 
     name: ClassVar[str] = "job_failed"
     layer = "run"
-    operations: ClassVar[tuple[str, ...]] = ("execute",)
+    operations: ClassVar[tuple[str, ...]] = ("execute", "queue")
+    drawn: ClassVar[tuple[str, ...]] = ("execute",)
     evidence: ClassVar[tuple[str, ...]] = (
         "amazon-braket/amazon-braket-sdk-python#239",
         "Qiskit/qiskit-ibm-runtime#372",
+        "Qiskit/qiskit-ibm-provider#517",
         "Qiskit/qiskit#1686",
+        "Quantinuum/pytket-extensions#333",
     )
 
     code: str = setting(
         "QuantumComputerError",
         "the failure's code, in the words of the provider",
         ("QuantumComputerError", "InternalError", "SimulationTimeout", "SystemCancel"),
+        closed=False,
     )
     when: str = setting(
         "before",
-        "before: nothing was executed; after: every shot was, and is lost",
+        "before: nothing was executed; after: every shot was (on: queue: it had waited its turn), and is lost",
         ("before", "after"),
     )
+
+    def knows(self, call: Call) -> bool:
+        """Where it begins to run, unless another place is named."""
+        return super().knows(call) and (call.operation == "execute" or call.operation in self.on)
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Fail on one side of the work."""

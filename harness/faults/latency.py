@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from harness.faults._delays import DISTRIBUTION_HELP, DISTRIBUTIONS, draw_ms
+from harness.faults._sites import EVERY, USUAL
 from harness.injection import Act, Call, Fault, Proceed, setting
 
 
@@ -16,7 +18,8 @@ class Latency(Fault):
     """
 
     name: ClassVar[str] = "latency"
-    operations: ClassVar[tuple[str, ...]] = ("submit", "status", "result", "cancel", "list", "device")
+    operations: ClassVar[tuple[str, ...]] = EVERY
+    drawn: ClassVar[tuple[str, ...]] = USUAL
     evidence: ClassVar[tuple[str, ...]] = (
         "Qiskit/qiskit-ibm-runtime#317",
         "Qiskit/qiskit-metapackage#685",
@@ -24,12 +27,16 @@ class Latency(Fault):
 
     ms: int = setting(1_000, "how long", (1_000, 5_000, 30_000, 120_000))
     when: str = setting("before", "before: the effect comes late; after: only the answer", ("before", "after"))
+    distribution: str = setting("fixed", DISTRIBUTION_HELP, DISTRIBUTIONS)
+    spread: float = setting(0.5, "width of the distribution, relative to ms", (0.5, 1.0))
+    samples_ms: tuple[float, ...] = setting((), "delays of an empirical distribution, each as likely as any other")
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Wait on one side of the effect."""
+        delay_ms = draw_ms(self.distribution, self.ms, self.spread, self.samples_ms, act.rng)
         if self.when == "before":
-            await act.pause_ms(self.ms)
+            await act.pause_ms(delay_ms)
             return await proceed(call)
         reply = await proceed(call)
-        await act.pause_ms(self.ms)
+        await act.pause_ms(delay_ms)
         return reply

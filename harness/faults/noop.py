@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from harness.faults._sites import EVERY
 from harness.injection import Act, Call, Fault, Proceed
 
 
@@ -19,7 +20,8 @@ class Noop(Fault):
     """
 
     name: ClassVar[str] = "noop"
-    operations: ClassVar[tuple[str, ...]] = ("submit", "status", "result", "cancel", "list", "device", "other")
+    operations: ClassVar[tuple[str, ...]] = EVERY
+    drawn: ClassVar[tuple[str, ...]] = ("submit", "status", "result", "cancel", "list", "device", "other")
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Let it pass."""

@@ -13,11 +13,13 @@ from harness.wire import LOST
 class PollHang(Fault):
     """Leaves a status request without an answer until the client gives up, or the connection breaks at last.
 
-    Seen as status calls that stick for ever; measured: a vendor's client hung past its own time-out.
+    With ``on: [result]`` it is the fetch of the result. Seen as status calls that stick for ever and results that
+    never return; measured: a vendor's client hung past its own time-out.
     """
 
     name: ClassVar[str] = "poll_hang"
-    operations: ClassVar[tuple[str, ...]] = ("status",)
+    operations: ClassVar[tuple[str, ...]] = ("status", "result")
+    drawn: ClassVar[tuple[str, ...]] = ("status",)
     evidence: ClassVar[tuple[str, ...]] = (
         "Qiskit/qiskit-ibm-runtime#317",
         "Qiskit/qiskit-ibm-runtime#509",
@@ -25,6 +27,10 @@ class PollHang(Fault):
     )
 
     ms: int = setting(600_000, "how long silence lasts", (600_000, 60_000))
+
+    def knows(self, call: Call) -> bool:
+        """Status requests, unless others are named."""
+        return super().knows(call) and (call.operation == "status" or call.operation in self.on)
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Say nothing, then break."""

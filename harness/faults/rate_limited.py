@@ -25,9 +25,7 @@ class RateLimited(Fault):
         "marqov-dev/marqov-sdk#135",
     )
 
-    retry_after: str = setting(
-        "seconds", RETRY_AFTER_HELP, ("seconds", "absent", "date", "huge", "past", "garbage")
-    )
+    retry_after: str = setting("seconds", RETRY_AFTER_HELP, ("seconds", "absent", "date", "huge", "past", "garbage"))
     retry_after_s: int = setting(2, "the time it names", (2, 30))
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from harness.faults._answers import refuse
 from harness.injection import Act, Call, Fault, Proceed, setting
-from harness.wire import LOST, Reply
+from harness.wire import LOST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +37,7 @@ class ResponseLost(Fault):
         """Proceed, then lose what came back."""
         await proceed(call)
         if self.way == "504":
-            body = {"statusCode": 504, "error": "Gateway Timeout", "message": "The upstream did not answer."}
-            return Reply.of_json(504, body)
+            return refuse(call, 504, "The upstream did not answer.")
         if self.way == "hang":
             await act.pause_ms(self.hang_ms)
         return LOST

@@ -21,7 +21,7 @@ _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _S3 = "http://s3.amazonaws.com/doc/2006-03-01/"
 _STS = "https://sts.amazonaws.com/doc/2011-06-15/"
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 #: bytes that a client may store in all; a harness is no disk
 CAPACITY = 256 * 1024 * 1024
 
@@ -49,7 +49,8 @@ class Buckets:
 
     def create(self, bucket: str) -> bool:
         """Make a bucket; False if there is one of that name."""
-        return self.objects.setdefault(bucket, fresh := {}) is fresh
+        fresh: dict[str, Stored] = {}
+        return self.objects.setdefault(bucket, fresh) is fresh
 
     def put(self, bucket: str, key: str, stored: Stored) -> bool:
         """Keep an object; False if there is no room."""
@@ -102,7 +103,7 @@ def _span(wanted: str | None, size: int) -> range | None:
 def listing(bucket: str, found: Mapping[str, Stored], query: Mapping[str, str]) -> Reply:
     """ListObjectsV2; ``found``: all objects of the bucket."""
     prefix, after = query.get("prefix", ""), query.get("continuation-token") or query.get("start-after", "")
-    limit = int(asked) if (asked := query.get("max-keys", "1000")).isdecimal() else 1000
+    limit = int(asked) if re.fullmatch(r"\d{1,9}", asked := query.get("max-keys", "1000"), re.ASCII) else 1000
     keys = sorted(k for k in found if k.startswith(prefix) and k > after)
     page, more = keys[: min(limit, 1000)], len(keys) > min(limit, 1000)
     shown = (lambda k: quote(k, safe="/")) if query.get("encoding-type") == "url" else escape

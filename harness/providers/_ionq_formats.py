@@ -1,7 +1,7 @@
 """IonQ v0.4's result formats: what each makes of a readout, and its JSON Schema. Pure.
 
-Outcomes are integers, bit 0 the least significant. Format v1 keys them in decimal; v2 nests them by register, bitstrings
-with the register's bit 0 on the right, shots as lists with bit 0 first (as IonQ's own client reads them).
+Outcomes are integers, bit 0 the least significant. Formats v1 key them in decimal; formats v2 nest them by register:
+bitstrings with the register's bit 0 on the right, shots as lists with bit 0 first (as IonQ's own client reads them).
 """
 
 from __future__ import annotations

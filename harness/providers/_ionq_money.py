@@ -40,6 +40,16 @@ class Estimate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Period:
+    """The days a bill is about, first and last included, and how it is broken down."""
+
+    start: date
+    end: date
+    grouping: str
+    modality: Modality
+
+
+@dataclass(frozen=True, kw_only=True)
 class Spent:
     """One job's share of a bill."""
 
@@ -64,7 +74,7 @@ def cost(device: Device, view: RunView, dry_run: bool) -> dict[str, Any]:
     return found
 
 
-def estimate(asked: Estimate, device: Device, wait_ms: int, at: str, project: str, seed: int) -> dict[str, Any]:
+def estimate(asked: Estimate, device: Device, wait_ms: int, at: str, seed: int) -> dict[str, Any]:
     """The answer of GET /jobs/estimate. Spans in milliseconds and microseconds, as its names say."""
     took_ms = device.duration_ms(1, asked.shots)
     priced = is_priced(device)
@@ -80,7 +90,7 @@ def estimate(asked: Estimate, device: Device, wait_ms: int, at: str, project: st
             "2q_gates": asked.gates_2q,
             "error_mitigation": asked.error_mitigation,
             "organization": None,
-            "project": project,
+            "project": None,
         },
         "estimated_at": at,
         "estimated_unit": "usd",
@@ -92,23 +102,21 @@ def estimate(asked: Estimate, device: Device, wait_ms: int, at: str, project: st
     }
 
 
-def usage(
-    spent: Iterable[Spent], start: date, end: date, grouping: str, modality: Modality, organization: str
-) -> dict[str, Any]:
-    """The answer of GET /organizations/{id}/usage, from the first day to the last, both included."""
-    within = [s for s in spent if start <= s.day <= end]
+def usage(spent: Iterable[Spent], asked: Period, organization: str) -> dict[str, Any]:
+    """The answer of GET /organizations/{id}/usage."""
+    within = [s for s in spent if asked.start <= s.day <= asked.end]
     by_span: dict[date, list[Spent]] = defaultdict(list)
     for one in within:
-        by_span[_span(one.day, modality, start)].append(one)
+        by_span[_span(one.day, asked)].append(one)
     total_s = sum(s.seconds for s in within)
     return {
-        "start_date": start.isoformat(),
-        "end_date": end.isoformat(),
+        "start_date": asked.start.isoformat(),
+        "end_date": asked.end.isoformat(),
         "organization": organization,
-        "group_type": grouping,
-        "modality": modality,
-        "usage_from": _midnight(start),
-        "usage_to": _midnight(end + timedelta(days=1)),
+        "group_type": asked.grouping,
+        "modality": asked.modality,
+        "usage_from": _midnight(asked.start),
+        "usage_to": _midnight(asked.end + timedelta(days=1)),
         "usage_unit": "USD",
         "job_count": len(within),
         "time_us_total": round(total_s * 1e6),
@@ -145,14 +153,14 @@ def _amounts(one: str, many: str, seconds: float) -> dict[str, Any]:
     return {one: amount, many: [{"amount": amount, "unit": "USD"}]}
 
 
-def _span(day: date, modality: Modality, start: date) -> date:
+def _span(day: date, asked: Period) -> date:
     """The first day of the span a day belongs to, but none before the start."""
     firsts: Mapping[str, date] = {
         "daily": day,
         "weekly": day - timedelta(days=day.weekday()),
         "monthly": day.replace(day=1),
     }
-    return max(firsts[modality], start)
+    return max(firsts[asked.modality], asked.start)
 
 
 def _money(seconds: float) -> dict[str, Any]:

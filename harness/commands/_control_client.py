@@ -1,0 +1,173 @@
+"""Servers that run on this machine, and how to talk to them: each leaves a file that only its user can read."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from harness.errors import UsageProblem
+
+_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A server as its file tells of it."""
+
+    url: str
+    token: str
+    pid: int
+
+    @property
+    def file(self) -> Path:
+        """Where it is written down."""
+        return folder() / f"{urlsplit(self.url).port}.json"
+
+    def write(self) -> None:
+        """Leave word, readable by this user alone."""
+        folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.file.unlink(missing_ok=True)
+        with open(os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+            json.dump(asdict(self), out)
+
+    def remove(self) -> None:
+        """It is over."""
+        self.file.unlink(missing_ok=True)
+
+
+def folder() -> Path:
+    """Where servers are written down."""
+    base = os.environ.get("XDG_STATE_HOME") or _home_state()
+    return Path(base) / "qharness" / "servers"
+
+
+def _home_state() -> str:
+    home = os.path.expanduser("~")
+    if os.access(home, os.W_OK):
+        return os.path.join(home, ".local", "state")
+    return os.path.join(tempfile.gettempdir(), f"qharness-{os.getuid()}")
+
+
+def running() -> tuple[Known, ...]:
+    """The servers of this user that are alive; files of dead ones are removed."""
+    found = []
+    for file in sorted(folder().glob("*.json")):
+        with suppress(OSError, ValueError, TypeError):
+            known = Known(**json.loads(file.read_text()))
+            if _is_alive(known.pid):
+                found.append(known)
+            else:
+                known.remove()
+    return tuple(found)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def find(url: str | None, token: str | None) -> ControlClient:
+    """The server of a URL, or the only one that runs here; raises UsageProblem if that isn't clear."""
+    servers = running()
+    if url is None:
+        if len(servers) != 1:
+            many = ", ".join(s.url for s in servers)
+            raise UsageProblem(
+                f"several servers run here; name one with --server: {many}"
+                if servers
+                else "no server runs here; start one with: qharness backend serve"
+            )
+        return ControlClient(servers[0].url, token or servers[0].token)
+    base = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}"
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise UsageProblem(f"{url!r} is no URL of a server; write for instance http://127.0.0.1:8700")
+    known = [s.token for s in servers if s.url == base]
+    if token is None and not known:
+        raise UsageProblem(f"{base} was not started by you on this machine; give its token with --token")
+    return ControlClient(base, token or known[0])
+
+
+class ControlClient:
+    """The control API of one server. Its methods raise UsageProblem with the server's own words."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url, self._token = url, token
+        # a proxy that is set for the outside has no business between us and a server on this machine
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def add_fault(self, fault: str, /, *, lease_ms: int = 0, **params: Any) -> str:
+        """Put a fault in force; returns its id."""
+        return str(self.add(fault, params, lease_ms)["id"])
+
+    def add(self, fault: str, params: Mapping[str, Any], lease_ms: int = 0) -> Mapping[str, Any]:
+        """Put a fault in force; returns it as the server shows it."""
+        body = {"fault": fault, "params": dict(params), **({"for_ms": lease_ms} if lease_ms else {})}
+        found: Mapping[str, Any] = self.call("POST", "faults", body)
+        return found
+
+    def faults(self) -> list[Mapping[str, Any]]:
+        """The faults in force."""
+        return list(self.call("GET", "faults")["faults"])
+
+    def remove(self, fault_id: str) -> None:
+        """Heal one fault."""
+        self.call("DELETE", f"faults/{quote(fault_id, safe='')}")
+
+    def clear(self) -> None:
+        """Heal all faults."""
+        self.call("DELETE", "faults")
+
+    def runs(self, limit: int = 1000) -> list[Mapping[str, Any]]:
+        """What really ran, in order of acceptance."""
+        return list(self.call("GET", f"runs?limit={limit}")["runs"])
+
+    def devices(self) -> list[Mapping[str, Any]]:
+        """The devices as they are."""
+        return list(self.call("GET", "devices")["devices"])
+
+    def change_device(self, name: str, change: str) -> Mapping[str, Any]:
+        """Take a device off, or back."""
+        found: Mapping[str, Any] = self.call("POST", f"devices/{quote(name, safe='')}/{change}", {})
+        return found
+
+    def plant_canary(self, nonce: str, qubits: int = 6) -> Mapping[str, Any]:
+        """A circuit that only this server answers so."""
+        found: Mapping[str, Any] = self.call("POST", "canaries", {"nonce": nonce, "qubits": qubits})
+        return found
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """One request; the answer's JSON, None if it has none."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"authorization": f"Bearer {self._token}", "content-type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/qharness/{path}", data, headers, method=method)
+        try:
+            with self._opener.open(request, timeout=_TIMEOUT_S) as answer:
+                raw = answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                raise UsageProblem(_words(error)) from None
+        except OSError as error:
+            raise UsageProblem(f"{self.url} does not answer: {getattr(error, 'reason', error)}") from None
+        return json.loads(raw) if raw else None
+
+
+def _words(error: urllib.error.HTTPError) -> str:
+    raw = error.read().decode(errors="replace")
+    try:
+        return str(json.loads(raw)["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"the server says {error.code}: {raw[:200]}"

@@ -1,0 +1,194 @@
+"""qharness backend: a simulated quantum backend to develop against."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import os
+import secrets
+import shlex
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.commands._control_client import Known
+from harness.commands._options import Ids, format_option, unknown
+from harness.commands._terminal import emit, note
+from harness.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from harness.backend.devices import Device
+    from harness.worlds.standalone import Answered, Serving, Standalone
+
+DEFAULT_PORT = 8700
+_INTERRUPTED = 130
+_LATENCIES = ("queue_ms", "setup_ms", "shot_us")
+
+
+@click.group("backend")
+def backend() -> None:
+    """A simulated quantum backend behind real providers' protocols."""
+
+
+@backend.command("serve")
+@click.option("--protocol", "protocols", type=Ids(), default=(), help="Protocols, by commas; none: all there are.")
+@click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0: any.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--device", "devices", multiple=True, metavar="NAME|FILE", help="Only these devices; repeatable.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--queue-ms", type=click.IntRange(min=0), default=None, help="How long every run waits in the queue.")
+@click.option("--setup-ms", type=click.IntRange(min=0), default=None, help="What every circuit costs in time.")
+@click.option("--shot-us", type=click.IntRange(min=0), default=None, help="What every shot costs in time.")
+@click.option("--key", "keys", multiple=True, metavar="KEY[=TENANT]", help="Let in only these keys; repeatable.")
+@click.option("--env-file", type=click.Path(dir_okay=False, path_type=Path), help="Write the export lines here too.")
+@click.option("--quiet", is_flag=True, help="No line for each request.")
+@format_option("text", "json")
+def serve(*, protocols: tuple[str, ...], env_file: Path | None, quiet: bool, format_: str, **options: Any) -> int:
+    """Serve until Ctrl-C or SIGTERM.
+
+    Prints the variables that point each vendor's SDK here (stdout), then one
+    line a request (stderr). One protocol alone is served at its usual paths,
+    several each under /NAME. The control API is under /qharness/; qharness
+    fault talks to it.
+    """
+    from harness.worlds.standalone import Serving, known_protocols
+
+    known = known_protocols()
+    if strange := [p for p in protocols if p not in known]:
+        raise UsageProblem(unknown(strange[0], "protocol", known))
+    timing = {k: options[k] for k in _LATENCIES if options[k] is not None}
+    serving = Serving(
+        protocols=protocols or tuple(known),
+        devices=tuple(replace(d, **timing) for d in _chosen(options["devices"])),
+        seed=options["seed"],
+        host=options["host"],
+        port=options["port"],
+        # a credential must not follow from the seed
+        token=os.environ.get("QHARNESS_TOKEN") or secrets.token_urlsafe(24),
+        keys=dict(_key(k) for k in options["keys"]),
+    )
+    if not _is_loopback(serving.host):
+        note(f"warning: {serving.host} can be reached from other machines; whoever reaches it may run jobs")
+    tell = _tell_json if format_ == "json" else _tell
+    return asyncio.run(_serve(serving, lambda server: tell(server, env_file), None if quiet else _line))
+
+
+async def _serve(serving: Serving, tell: Callable[[Standalone], None], line: Callable[[Answered], None] | None) -> int:
+    from harness.worlds.standalone import Standalone
+
+    told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    for number, code in ((signal.SIGINT, _INTERRUPTED), (signal.SIGTERM, 0)):
+        asyncio.get_running_loop().add_signal_handler(number, _end, told, code)
+    async with Standalone(serving, line) as server:
+        known = Known(url=server.url, token=serving.token, pid=os.getpid())
+        known.write()
+        try:
+            tell(server)
+            return await told
+        finally:
+            known.remove()
+
+
+def _end(told: asyncio.Future[int], code: int) -> None:
+    if not told.done():
+        told.set_result(code)
+
+
+# ------------------------------------------------------------ what is told
+
+
+def _tell(server: Standalone, env_file: Path | None) -> None:
+    lines = [f"# {name}: {url}" for name, url in server.urls.items()]
+    lines += [f"# control: {server.url}/qharness/  token: {server.serving.token}"]
+    for sdk, variables in server.environment().items():
+        lines += [f"# for {sdk}", *_exports(variables)]
+    emit("\n".join(lines))
+    click.get_text_stream("stdout").flush()
+    _write_environment(server, env_file)
+
+
+def _tell_json(server: Standalone, env_file: Path | None) -> None:
+    told = {
+        "url": server.url,
+        "urls": dict(server.urls),
+        "token": server.serving.token,
+        "environment": {sdk: dict(v) for sdk, v in server.environment().items()},
+        "seed": server.serving.seed,
+        "devices": [d.name for d in server.serving.devices],
+    }
+    emit(json.dumps(told))
+    click.get_text_stream("stdout").flush()
+    _write_environment(server, env_file)
+
+
+def _exports(variables: Mapping[str, str]) -> list[str]:
+    return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+
+
+def _write_environment(server: Standalone, env_file: Path | None) -> None:
+    if env_file is not None:
+        lines = [line for variables in server.environment().values() for line in _exports(variables)]
+        env_file.write_text("\n".join(dict.fromkeys(lines)) + "\n")
+
+
+def _line(answered: Answered) -> None:
+    status = str(answered.status) if answered.status else "---"
+    struck = f"  <- {', '.join(answered.faults)}" if answered.faults else ""
+    note(f"{status} {answered.took_ms:8.1f} ms  {answered.protocol} {answered.method} {answered.path}{struck}")
+
+
+# ------------------------------------------------------------ devices
+
+
+@backend.command("devices")
+@format_option("text", "json")
+def devices(format_: str) -> int:
+    """List the devices there are."""
+    from harness.backend.devices import DEVICES
+
+    if format_ == "json":
+        emit(json.dumps([{"name": d.name, "qubits": d.qubits, "region": d.region} for d in DEVICES]))
+        return 0
+    width = max(len(d.name) for d in DEVICES)
+    for device in DEVICES:
+        emit(f"{device.name:{width}}  {device.qubits:4d} qubits  {device.region}")
+    return 0
+
+
+def _chosen(wanted: tuple[str, ...]) -> tuple[Device, ...]:
+    from harness.backend.devices import DEVICES
+
+    return tuple(_device(name) for name in wanted) if wanted else DEVICES
+
+
+def _device(name: str) -> Device:
+    from harness.backend import devices as known
+
+    for device in known.DEVICES:
+        if device.name == name:
+            return device
+    if "/" in name or Path(name).exists():
+        from_file = getattr(known, "device_from_file", None)
+        if from_file is not None:
+            found: Device = from_file(Path(name))
+            return found
+    raise UsageProblem(unknown(name, "device", (d.name for d in known.DEVICES)))
+
+
+def _key(text: str) -> tuple[str, str]:
+    key, _, tenant = text.partition("=")
+    return key, tenant
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

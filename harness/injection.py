@@ -40,8 +40,9 @@ class Call:
     Layer ``http``: a request to a double, answered by a wire.Reply. The next four are what a backend tells, answered by
     values of harness.tellings, before a protocol says them in its words: ``view`` a RunView, ``result`` Results,
     ``device`` a DeviceView (operation ``device``) or the Calibration that a run is executed with (``execute``),
-    ``identity`` an Admission. Layer ``run``: a stage of a run's life on the backend (``queue``, ``execute``), answered
-    by a RunOutcome. Layer ``process``: one await of the target.
+    ``identity`` an Admission. Layer ``run``: a stage of a run's life on the backend (``queue``, ``execute``), a
+    ``cancel`` that reached it, or the time that a ``session`` has, answered by a RunOutcome. Layer ``process``: one
+    await of the target.
     """
 
     layer: Layer
@@ -49,7 +50,7 @@ class Call:
     operation: str
     request: Request | None = None
     run: str | None = None
-    #: provider metadata of the run, for predicates
+    #: provider metadata of the run, for predicates; layer identity: ``caller``, the credential shown
     metadata: Mapping[str, str] = field(default_factory=dict)
     #: the run's true state in the backend's own words, where the caller knows it
     state: str = ""
@@ -61,7 +62,7 @@ class Call:
 class RunOutcome:
     """How a stage of a run ended."""
 
-    state: Literal["completed", "failed"] = "completed"
+    state: Literal["completed", "failed", "canceled"] = "completed"
     reason: str = ""
 
 
@@ -90,17 +91,20 @@ def setting(
     default: Any,
     help: str,
     choices: Sequence[Any] = (),
+    *,
     closed: bool | None = None,
     least: float | None = 0,
+    most: float | None = None,
 ) -> Any:
     """A parameter of a fault.
 
     ``choices`` are what agents draw from, simplest first; ``closed``: nothing else is allowed (not given: so for words
-    of which there are several). ``least``: the smallest number allowed; None: any.
+    of which there are several). ``least`` and ``most`` bound numbers; None: unbounded.
     """
     options = tuple(choices) or (default,)
     shut = isinstance(default, str) and len(options) > 1 if closed is None else closed
-    return field(default=default, metadata={"help": help, "choices": options, "closed": shut, "least": least})
+    told = {"help": help, "choices": options, "closed": shut, "least": least, "most": most}
+    return field(default=default, metadata=told)
 
 
 def complaint(setting: dataclasses.Field[Any], value: object) -> str:
@@ -116,8 +120,13 @@ def complaint(setting: dataclasses.Field[Any], value: object) -> str:
         value = tuple(value)
     if not isinstance(value, type(default)):
         return f"must be {_kind_of(default)}"
-    low = told["least"]
-    return f"must be at least {low}" if low is not None and isinstance(value, int | float) and value < low else ""
+    return _out_of_bounds(value, told["least"], told["most"]) if isinstance(value, int | float) else ""
+
+
+def _out_of_bounds(value: float, least: float | None, most: float | None) -> str:
+    if least is not None and value < least:
+        return f"must be at least {least}"
+    return f"must be at most {most}" if most is not None and value > most else ""
 
 
 def _kind_of(default: object) -> str:
@@ -146,7 +155,7 @@ class Fault(ABC):
     )
     skip: int = setting(0, "let this many matching calls pass first", (0, 1, 2))
     every: int = setting(1, "of the calls left after skip, strike every n-th, the first one first", least=1)
-    probability: float = setting(1.0, "strike so many of the calls that are left, by chance; from 0 to 1")
+    probability: float = setting(1.0, "strike so many of the calls left, by chance; from 0 to 1", most=1)
     times: int = setting(1, "strike this many calls; 0: every one until healed", (1, 2, 0))
     from_ms: int = setting(0, "not before this time after arming")
     for_ms: int = setting(0, "until so long after arming; 0: until healed")

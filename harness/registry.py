@@ -21,9 +21,23 @@ M = TypeVar("M")
 @cache
 def modules(package: str) -> tuple[ModuleType, ...]:
     """All member modules of a package, sorted by name; names with a leading underscore are no members."""
+    return tuple(importlib.import_module(f"{package}.{name}") for name in names(package))
+
+
+@cache
+def names(package: str) -> tuple[str, ...]:
+    """Names of the member modules of a package, none of them imported."""
     parent = importlib.import_module(package)
-    names = sorted(m.name for m in pkgutil.iter_modules(parent.__path__) if m.name[0] != "_")
-    return tuple(importlib.import_module(f"{package}.{name}") for name in names)
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(parent.__path__) if m.name[0] != "_"))
+
+
+def subclass(package: str, name: str, base: type[M]) -> type[M]:
+    """The one member class below ``base`` in the module called ``name``; no other module is imported."""
+    module = importlib.import_module(f"{package}.{name}")
+    found = [v for v in vars(module).values() if _is_own(v, module, base)]
+    if len(found) != 1 or getattr(found[0], "name", "") != name:
+        raise ContractBroken(f"{module.__name__}: not one {base.__name__} called {name!r}")
+    return cast(type[M], found[0])
 
 
 def subclasses(package: str, base: type[M]) -> MappingProxyType[str, type[M]]:
@@ -36,10 +50,14 @@ def _subclasses(package: str, base: Any) -> dict[str, type[Any]]:
     found: dict[str, type[Any]] = {}
     for module in modules(package):
         for value in vars(module).values():
-            own = isinstance(value, type) and value.__module__ == module.__name__
-            if own and issubclass(value, base) and value is not base:
+            if _is_own(value, module, base):
                 _add(found, str(getattr(value, "name", "")), value, module)
     return found
+
+
+def _is_own(value: object, module: ModuleType, base: Any) -> bool:
+    own = isinstance(value, type) and value.__module__ == module.__name__
+    return own and issubclass(cast(type, value), base) and value is not base
 
 
 def instances(package: str, kind: type[M], key: str = "id") -> MappingProxyType[str, M]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -49,6 +49,10 @@ class Service(ABC):
     def error(self, status: int, message: str, **headers: str) -> Reply:
         """An error as this service says it, for faults that answer in its place."""
         return plain_error(status, message, **headers)
+
+    def error_to(self, request: Request) -> Callable[..., Reply]:
+        """The same for one request; for services that speak several dialects."""
+        return self.error
 
     def after(self, request: Request, site: Site, reply: Reply) -> None:  # noqa: B027 - few doubles need it
         """What reached the target in the end, all faults done; ``LOST`` if it had given up by then."""

@@ -129,8 +129,8 @@ class Double(Protocol):
     async def handle(self, request: Request) -> Reply:
         """Answer one request; never raises for bad input."""
 
-    def error(self, status: int, message: str, **headers: str) -> Reply:
-        """An error as the service says it."""
+    def error_to(self, request: Request) -> Callable[..., Reply]:
+        """How it would refuse a request: (status, message, headers…) → an error as the service says it."""
 
     def after(self, request: Request, site: Site, reply: Reply) -> None:
         """What reached the target in the end, all faults done; ``LOST`` if it had given up by then."""

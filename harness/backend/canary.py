@@ -1,14 +1,17 @@
 """Canaries: circuits that only this backend answers in a way that proves that a pipeline's jobs land here.
 
 A canary is a layer of rotations, one a qubit, whose angles come from a nonce. Its ideal distribution is a product of
-the qubits' own, and survives whatever an SDK makes of the circuit: another gate set, another layout, merged gates. So
-the backend recognises it by that distribution, not by its text, and answers with one outcome, with certainty, whatever
-the device's noise. The outcome comes from the nonce and a secret that the pipeline does not know.
+the qubits' own, and survives whatever an SDK makes of the circuit: another gate set, merged gates, and, as no two of
+its qubits are alike, other qubits. So the backend recognises it by that distribution, not by its text, and answers with
+one outcome, with certainty, whatever the device's noise. The outcome comes from the nonce and a secret that the
+pipeline does not know.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,8 +21,8 @@ from harness.backend import sampling
 from harness.backend.circuit import Circuit, Gate
 from harness.seed import stream
 
-#: bounds of a qubit's ideal probability of 1
-_LEAST, _MOST = 0.15, 0.85
+#: bounds of a qubit's ideal probability of 1, and how far the probabilities of two qubits are apart at least
+_LEAST, _MOST, _APART = 0.15, 0.85, 0.01
 #: how likely a qubit of an honest, noisy run is to be read as one fixed value, at most
 _LIKELIEST = 0.9
 #: Total variation distance within which a distribution is the canary's. SDKs print angles to at least ten digits and
@@ -31,12 +34,12 @@ _FALSE_PROOF = 1e-9
 
 @dataclass(frozen=True)
 class Canary:
-    """A circuit made from a nonce, and what this backend answers to it: bit k of an outcome is qubit k.
+    """A circuit made from a nonce, and what this backend answers to it: bit k of ``outcome`` is qubit k.
 
-    **Another circuit is taken for it** only if each of its n marginal probabilities of 1 is within TOLERANCE of the
-    canary's (a marginal never differs by more than the total variation distance). The canary's are uniform on an
-    interval of width 0.7, independently for each nonce, so for any circuit that was not made from the nonce the
-    probability is at most (2 · 1e-6 / 0.7)ⁿ < 1e-32 for n = 6.
+    **Another circuit is taken for it** only if, in some order, each of its n marginal probabilities of 1 is within
+    TOLERANCE of the canary's (a marginal never differs by more than the total variation distance). The canary's are
+    uniform on an interval of width 0.7, conditioned on being apart, which for n = 6 half of all draws are. So for any
+    circuit that was not made from the nonce the probability is at most 2 · n! · (2 · 1e-6 / 0.7)ⁿ < 1e-30 for n = 6.
 
     **An answer is taken for proof** wrongly if a backend that knows nothing of it gives the planted outcome in every
     shot. An honest one reads a qubit as a fixed value with at most 0.9: 0.85 by the angles, not more under noise that
@@ -52,9 +55,9 @@ class Canary:
 
     @classmethod
     def of(cls, nonce: str, secret: int, qubits: int = 6) -> Self:
-        """The canary of a nonce; its circuit depends on the nonce alone, its outcome on the secret as well."""
+        """The canary of a nonce, 2 to 12 qubits wide; its circuit depends on the nonce alone, its outcome on both."""
         shape = stream(0, "canary", "circuit", qubits, nonce)
-        odds = [shape.uniform(_LEAST, _MOST) for _ in range(qubits)]
+        odds = _drawn(shape, qubits)
         outcome = stream(secret, "canary", "outcome", qubits, nonce).randrange(1, 2**qubits - 1)
         return cls(nonce, tuple(2 * math.asin(math.sqrt(p)) for p in odds), outcome)
 
@@ -74,17 +77,29 @@ class Canary:
 
     # ------------------------------------------------------------ for the backend
 
-    def matches(self, distribution: Mapping[int, float]) -> bool:
-        """Whether an ideal distribution over classical outcomes is the canary's."""
-        outcomes = {*self.ideal, *distribution}
-        apart = sum(abs(self.ideal.get(s, 0.0) - distribution.get(s, 0.0)) for s in outcomes) / 2
-        return apart <= TOLERANCE
-
-    def planted_in(self, circuit: Circuit) -> bool:
-        """Whether a circuit is the canary's, whatever it is written in."""
+    def answer(self, circuit: Circuit) -> int | None:
+        """What a run of the circuit gives, if it is the canary's, whatever it is written in; None if it is not."""
         if circuit.dynamic or len(circuit.used) < self.qubits:
-            return False
-        return self.matches(sampling.exact(circuit, None))
+            return None
+        bits = self.found(sampling.exact(circuit, None))
+        return None if bits is None else sum((self.outcome >> k & 1) << bit for k, bit in enumerate(bits))
+
+    def found(self, distribution: Mapping[int, float]) -> tuple[int, ...] | None:
+        """The bits that the canary's qubits are read into, if an ideal distribution over outcomes is its own.
+
+        Not always in order: where only qubits are sent, and the SDK itself knows which of them is which bit, its layout
+        has permuted them, and it permutes the answer back.
+        """
+        if not 2**self.qubits <= len(distribution) <= 4 * 2**self.qubits:
+            return None
+        odds = _marginals(distribution)
+        own = [math.sin(angle_rad / 2) ** 2 for angle_rad in self.angles_rad]
+        bits = tuple(bit for p in own for bit, odd in odds.items() if abs(odd - p) <= TOLERANCE)
+        if len(bits) != self.qubits or len(set(bits)) != self.qubits:
+            return None
+        moved = {sum((s >> k & 1) << bit for k, bit in enumerate(bits)): p for s, p in self.ideal.items()}
+        apart = sum(abs(moved.get(s, 0.0) - distribution.get(s, 0.0)) for s in {*moved, *distribution}) / 2
+        return bits if apart <= TOLERANCE else None
 
     # ------------------------------------------------------------ for who asks
 
@@ -126,3 +141,22 @@ class Canary:
 
     def _rotations(self) -> str:
         return "".join(f"ry({angle_rad!r}) q[{k}];\n" for k, angle_rad in enumerate(self.angles_rad))
+
+
+def _drawn(rng: random.Random, qubits: int) -> list[float]:
+    """Probabilities of 1, all apart."""
+    while True:
+        odds = [rng.uniform(_LEAST, _MOST) for _ in range(qubits)]
+        ordered = sorted(odds)
+        if all(b - a >= _APART for a, b in itertools.pairwise(ordered)):
+            return odds
+
+
+def _marginals(distribution: Mapping[int, float]) -> dict[int, float]:
+    """Bit → probability of 1, of bits that are not always 0."""
+    found: dict[int, float] = {}
+    for outcome, p in distribution.items():
+        for bit in range(outcome.bit_length()):
+            if outcome >> bit & 1:
+                found[bit] = found.get(bit, 0.0) + p
+    return found

@@ -176,3 +176,31 @@ def every(steps: Iterable[Step]) -> Iterator[Step]:
 def digest_of(circuits: Iterable[Circuit]) -> str:
     """The digest of a batch: of its circuits' digests, in order."""
     return hashlib.sha256("".join(c.digest for c in circuits).encode()).hexdigest()
+
+
+def closed(
+    qubits: int, steps: Iterable[Step], clbits: int, registers: tuple[tuple[str, tuple[int, ...]], ...] = ()
+) -> Circuit:
+    """The circuit of steps: measurements that nothing follows are those at its end."""
+    body, final = list(steps), dict[int, int]()
+    touched: set[int] = set()
+    written: set[int] = set()
+    kept: list[Step] = []
+    for step in reversed(body):
+        if isinstance(step, Measure) and step.qubit not in touched and step.clbit not in written:
+            final[step.qubit] = step.clbit
+        else:
+            kept.append(step)
+        touched.update(step.qubits)
+        written.update(_bits(step))
+    pairs = tuple(sorted(final.items(), key=lambda pair: pair[1]))
+    return Circuit(qubits, tuple(reversed(kept)), pairs, clbits, registers)
+
+
+def _bits(step: Step) -> Iterator[int]:
+    """Classical bits that a step reads or writes."""
+    for inner in every((step,)):
+        if isinstance(inner, Measure):
+            yield inner.clbit
+        elif isinstance(inner, Branch):
+            yield from inner.clbits

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-#: widths that are executed in well under a second (measured: density matrix 1.3 s at 10 qubits)
-IDEAL_QUBITS, NOISY_QUBITS = 16, 8
+from harness.calibration import Calibration
+
+#: used qubits of circuits that are executed in seconds: by state vector, by density matrix, by quantum trajectories
+IDEAL_QUBITS, EXACT_NOISY_QUBITS, NOISY_QUBITS = 20, 10, 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,15 @@ class Noise:
     fidelity_1q: float
     fidelity_2q: float
     fidelity_spam: float
+
+    def calibration(self, qubits: int = 64) -> Calibration:
+        """Of a device whose qubits and pairs are all alike."""
+        return Calibration.uniform(
+            qubits,
+            error_1q=1 - self.fidelity_1q,
+            error_2q=1 - self.fidelity_2q,
+            readout_error=1 - self.fidelity_spam,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,9 @@ from harness.recording import Recorder
 from harness.seed import derive, stream
 from harness.tellings import DeviceView, Readout, Results, RunView
 
+#: circuits of a run that are sampled between two requests without a thread, if nothing of them has to be computed
+_FEW = 16
+
 
 class Backend:
     """Runs by id, and the tasks that bring them to their end. Make it inside the loop, outside any target's context.
@@ -189,6 +192,15 @@ class Backend:
         """A session on a device; see harness.backend.sessions."""
         return self.sessions.open(device, tenant, mode, max_ttl_ms, interactive_ttl_ms)
 
+    def drain_session(self, session: Session) -> None:
+        """Accept no more of its runs; it closes as soon as the last of them has ended."""
+        self.sessions.drain(session)
+        if not self._has_runs(session):
+            self.end_session(session)
+
+    def _has_runs(self, session: Session) -> bool:
+        return any(r.order.session == session.id for r in self._lines[session.device])
+
     def end_session(self, session: Session) -> None:
         """Close a session at once; its runs that wait fail, one that has started goes on."""
         self.sessions.close(session)
@@ -236,7 +248,7 @@ class Backend:
         self._end(run, outcome.state, outcome.reason)
 
     async def _stage(self, run: Run, operation: str, proceed: Proceed) -> RunOutcome:
-        call = Call("run", "backend", operation, run=run.id, metadata=run.order.metadata)
+        call = Call("run", "backend", operation, run=run.id, metadata=run.order.metadata, state=run.state)
         outcome = await self._injector.run(call, proceed)
         if not isinstance(outcome, RunOutcome):
             raise ContractBroken(f"a fault answered a run with {outcome!r}")
@@ -258,7 +270,7 @@ class Backend:
             return RunOutcome("failed", OVER_TIME)
         await self._clock.sleep_ms(run.duration_ms)
         noise = await self._noise(run)
-        if self._offload:
+        if self._offload and not _is_quick(run, noise):
             run.readouts = await asyncio.to_thread(self._measure, run, noise)
         else:
             run.readouts = self._measure(run, noise)
@@ -295,8 +307,8 @@ class Backend:
 
     def _planted(self, circuit: Circuit) -> Mapping[int, float] | None:
         for canary in self._canaries:
-            if canary.planted_in(circuit):
-                return {canary.outcome: 1.0}
+            if (outcome := canary.answer(circuit)) is not None:
+                return {outcome: 1.0}
         return None
 
     def _start(self, run: Run) -> None:
@@ -367,17 +379,24 @@ class Backend:
     def _rest(self, run: Run) -> None:
         """A session whose last run left the line idles; when it has idled long enough, others have their turn."""
         session = self.sessions.get(run.order.session)
-        if session is None or any(r.order.session == session.id for r in self._lines[session.device]):
+        if session is None or self._has_runs(session):
             return
         session.idle_since_ns = self._clock.now_ns()
-        self._spawn(self._idled(session))
+        if session.accepting:
+            self._spawn(self._idled(session))
+        else:
+            self.end_session(session)
 
     async def _idled(self, session: Session) -> None:
         await self._clock.sleep_ms(session.interactive_ttl_ms)
         self._advance(session.device)
 
     async def _time_up(self, session: Session) -> None:
-        await self._clock.sleep_ms(session.max_ttl_ms)
+        async def pass_by(_: Call) -> RunOutcome:
+            await self._clock.sleep_ms(session.max_ttl_ms)
+            return RunOutcome()
+
+        await self._injector.run(Call("run", "backend", "session", metadata={"session": session.id}), pass_by)
         if session.closed_ns is None:
             self.end_session(session)
 
@@ -386,6 +405,12 @@ def _busy_ns(run: Run) -> int:
     if run.started_ns is None or run.ended_ns is None:
         return 0
     return run.ended_ns - run.started_ns
+
+
+def _is_quick(run: Run, noise: Noise | None) -> bool:
+    """Whether its results cost less than a thread would."""
+    circuits = run.order.circuits
+    return len(circuits) <= _FEW and all(sampling.is_at_hand(c, noise) for c in circuits)
 
 
 def _executed(run: Run) -> int:

@@ -1,53 +1,188 @@
 """From circuits to results: exact distributions kept for the life of the process, counts sampled from them.
 
-A distribution depends on (circuit, noise) alone and costs 3–130 ms; a play asks for the same few again and again.
-Counts come from one seed a circuit: Aer's own sampling is not stable over the place in a batch.
+A distribution depends on (circuit, calibration of the qubits in it) alone and costs 0.2 ms to 2 s; a play asks for the
+same few again and again. Counts come from one seed a circuit: Aer's own sampling is not stable over the place in a
+batch.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
-from harness.backend.circuit import Circuit
-from harness.backend.devices import Noise
+from harness.backend.circuit import Circuit, Gate, every
+from harness.backend.devices import EXACT_NOISY_QUBITS, IDEAL_QUBITS, NOISY_QUBITS, Noise
+from harness.calibration import Calibration
+from harness.errors import ContractBroken
 
-#: digits kept of a probability: platforms differ in the last bits, histories must not
-_DIGITS = 12
+if TYPE_CHECKING:
+    from harness.backend.distributions import Distribution
 
-
-@lru_cache(maxsize=4096)
-def exact(circuit: Circuit, noise: Noise | None) -> Mapping[int, float]:
-    """Outcome → probability, without the impossible ones; qubit 0 is the least significant bit."""
-    # A play with a warm cache must leave the same trace as one with a cold cache, in the global generator as well.
-    state = random.getstate()
-    try:
-        from harness.backend import aer
-
-        probabilities = aer.distribution(circuit, noise)
-    finally:
-        random.setstate(state)
-    rounded = ((i, round(float(p), _DIGITS)) for i, p in enumerate(probabilities))
-    return {_spread(i, circuit.used): p for i, p in rounded if p > 0}
+#: some seconds of work: amplitudes that one circuit may move ideally, and by density matrix; native gates that it may
+#: have as trajectories; nanoseconds that a dynamic one may take, of 8 µs and one for each amplitude a gate and shot
+_IDEAL_WORK, _EXACT_WORK, _TRAJECTORY_GATES, _DYNAMIC_NS = 2**29, 2**29, 6_000, 20e9
+#: entries of distributions that are kept, 16 bytes each
+_KEPT = 2**21
 
 
-def sample(circuit: Circuit, noise: Noise, shots: int, seed: int) -> Mapping[int, float]:
-    """Relative frequencies of ``shots`` shots; the same seed gives the same ones."""
-    distribution = exact(circuit, noise)
-    counts = _draw(tuple(distribution.values()), shots, seed)
-    return {k: n / shots for k, n in zip(distribution, counts, strict=True) if n}
+def obstacle(circuit: Circuit, calibration: Calibration | Noise | None, shots: int = 1) -> str:
+    """Why a circuit is not executed here; empty if it is. Ask before an order is accepted: later it is a bug."""
+    noisy, used = calibration is not None, len(circuit.used)
+    most = NOISY_QUBITS if noisy or circuit.dynamic else IDEAL_QUBITS
+    if used > most:
+        return f"circuits with up to {most} used qubits are executed here; this one uses {used}"
+    values = _values(calibration)
+    if values is not None and circuit.qubits > len(values.qubits):
+        return f"the device has {len(values.qubits)} qubits; the circuit has {circuit.qubits}"
+    if _takes_too_long(circuit, noisy, shots):
+        return f"{shots} shots of a circuit of {circuit.size} steps on {used} qubits take too long here"
+    return ""
 
 
-def _draw(weights: tuple[float, ...], shots: int, seed: int) -> Any:
+def _takes_too_long(circuit: Circuit, noisy: bool, shots: int) -> bool:
+    used, gates = len(circuit.used), [g for g in every(circuit.gates) if isinstance(g, Gate)]
+    if not noisy and not circuit.dynamic:
+        return len(gates) << used > _IDEAL_WORK
+    work = sum(_work(g) for g in gates)
+    if circuit.dynamic:
+        return circuit.size * 100_000 + work * shots * (8_000 + 2**used) > _DYNAMIC_NS
+    return work << 2 * used > _EXACT_WORK if used <= EXACT_NOISY_QUBITS else work > _TRAJECTORY_GATES
+
+
+def _work(gate: Gate) -> int:
+    """In native gates, about: one with k controls is made of O(k²) others."""
+    return 1 + 16 * max(0, len(gate.controls) - 1) ** 2 + 4 * (gate.matrix is not None)
+
+
+def has_exact(circuit: Circuit, calibration: Calibration | Noise | None) -> bool:
+    """Whether its distribution is computed: not if it measures on the way, nor if it is noisy and wide."""
+    most = IDEAL_QUBITS if calibration is None else EXACT_NOISY_QUBITS
+    return not circuit.dynamic and len(circuit.used) <= most
+
+
+def exact(circuit: Circuit, calibration: Calibration | Noise | None) -> Mapping[int, float]:
+    """Outcome → probability, without the impossible ones; classical bit 0 is the least significant.
+
+    Raises ContractBroken for a circuit of which ``has_exact`` is not true.
+    """
+    found = _distribution(circuit, _values(calibration))
+    return dict(zip(found.outcomes(), found.weights.tolist(), strict=True))
+
+
+def sample(circuit: Circuit, calibration: Calibration | Noise | None, shots: int, seed: int) -> Mapping[int, float]:
+    """Relative frequencies of ``shots`` shots; the same seed gives the same ones.
+
+    Drawn from the exact distribution where there is one, else played as quantum trajectories.
+    """
+    values = _values(calibration)
+    if not has_exact(circuit, values):
+        return {outcome: n / shots for outcome, n in _played(circuit, values, shots, seed).items()}
+    found = _distribution(circuit, values)
+    counts = _draw(found.weights.tolist(), shots, seed)
+    (hit,) = counts.nonzero()
+    return dict(zip(found.outcomes(hit), (counts[hit] / shots).tolist(), strict=True))
+
+
+def is_at_hand(circuit: Circuit, calibration: Calibration | Noise | None) -> bool:
+    """Whether its distribution is kept, so that a sample is a matter of microseconds."""
+    values = _values(calibration)
+    return has_exact(circuit, values) and _kept.has((circuit, _here(circuit, values)))
+
+
+def _played(circuit: Circuit, calibration: Calibration | None, shots: int, seed: int) -> Mapping[int, int]:
+    with _global_generator_kept():
+        from harness.backend.aer import building, simulating
+
+        here = None if calibration is None else _restricted(calibration, building.positions(circuit))
+        return simulating.counts(circuit, here, shots, seed)
+
+
+def _draw(weights: list[float], shots: int, seed: int) -> Any:
     """RandomState, not Generator: numpy promises that its streams never change (NEP 19)."""
     import numpy as np
 
     total = sum(weights)
-    generator = np.random.RandomState(seed % 2**32)
-    return generator.multinomial(shots, [w / total for w in weights]).tolist()
+    return np.random.RandomState(seed % 2**32).multinomial(shots, [w / total for w in weights])
 
 
-def _spread(index: int, positions: tuple[int, ...]) -> int:
-    return sum(1 << q for k, q in enumerate(positions) if index >> k & 1)
+@lru_cache(maxsize=64)
+def _uniform(noise: Noise) -> Calibration:
+    return noise.calibration()
+
+
+def _values(calibration: Calibration | Noise | None) -> Calibration | None:
+    return _uniform(calibration) if isinstance(calibration, Noise) else calibration
+
+
+@lru_cache(maxsize=1024)
+def _restricted(calibration: Calibration, qubits: tuple[int, ...]) -> Calibration:
+    return calibration.restricted(qubits)
+
+
+# ---------------------------------------------------------------- what is kept
+
+
+class _Kept:
+    """Distributions; the least recently used are forgotten first. Safe between threads."""
+
+    def __init__(self, entries: int) -> None:
+        self._most, self._entries, self._lock = entries, 0, Lock()
+        self._found: OrderedDict[object, Distribution] = OrderedDict()
+
+    def has(self, key: object) -> bool:
+        """Whether there is one under a key."""
+        with self._lock:
+            return key in self._found
+
+    def get(self, key: object, make: Callable[[], Distribution]) -> Distribution:
+        """The one under a key; made, if there is none. Two threads may make the same."""
+        with self._lock:
+            if key in self._found:
+                self._found.move_to_end(key)
+                return self._found[key]
+        made = make()
+        with self._lock:
+            if key not in self._found:
+                self._found[key] = made
+                self._entries += 1 + len(made.indices)
+            while self._entries > self._most and len(self._found) > 1:
+                _, forgotten = self._found.popitem(last=False)
+                self._entries -= 1 + len(forgotten.indices)
+        return made
+
+
+_kept = _Kept(_KEPT)
+
+
+def _distribution(circuit: Circuit, calibration: Calibration | None) -> Distribution:
+    if not has_exact(circuit, calibration):
+        raise ContractBroken("this circuit has no exact distribution; ask has_exact before")
+    with _global_generator_kept():
+        from harness.backend import distributions
+
+        here = _here(circuit, calibration)
+        return _kept.get((circuit, here), lambda: distributions.distribution(circuit, here))
+
+
+def _here(circuit: Circuit, calibration: Calibration | None) -> Calibration | None:
+    """What of a calibration has to do with a circuit."""
+    if calibration is None:
+        return None
+    from harness.backend import distributions
+
+    return _restricted(calibration, distributions.involved(circuit, True))
+
+
+@contextmanager
+def _global_generator_kept() -> Iterator[None]:
+    """A play with a warm cache must leave the same trace as one with a cold cache, in the global generator as well."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)

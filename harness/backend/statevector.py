@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ def _apply(state: Any, gate: Gate, axis: Mapping[int, int]) -> None:
 def _turn(part: Any, matrix: Any, axis: int) -> None:
     """One qubit, in place: halves of the array are mixed, so the big one is never transposed."""
     before: tuple[Any, ...] = (slice(None),) * axis
-    zero, one = part[(*before, 0)], part[(*before, 1)]
+    zero, one = part[(*before, slice(0, 1))], part[(*before, slice(1, 2))]
     (a, b), (c, d) = matrix
     if b == 0 and c == 0:
         zero *= a
@@ -55,3 +55,14 @@ def _turn(part: Any, matrix: Any, axis: int) -> None:
     zero += b * one
     one *= d
     one += c * kept
+
+
+def unitary_of(gates: Iterable[Gate], qubits: Sequence[int]) -> Any:
+    """The matrix of gates on ``qubits``, the first of them the least significant."""
+    size = 2 ** len(qubits)
+    axis = {qubit: len(qubits) - 1 - k for k, qubit in enumerate(qubits)}
+    # the last axis counts columns: each is the image of one basis state
+    columns = np.eye(size, dtype=complex).reshape((2,) * len(qubits) + (size,))
+    for gate in gates:
+        _apply(columns, gate, axis)
+    return columns.reshape(size, size)

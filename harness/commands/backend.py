@@ -9,6 +9,7 @@ import os
 import secrets
 import shlex
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -56,9 +57,9 @@ def serve(*, protocols: tuple[str, ...], env_file: Path | None, quiet: bool, for
     several each under /NAME. The control API is under /qharness/; qharness
     fault talks to it.
     """
-    from harness.worlds.standalone import Serving, known_protocols
+    from harness.worlds.standalone import Serving, protocol_names
 
-    known = known_protocols()
+    known = protocol_names()
     if strange := [p for p in protocols if p not in known]:
         raise UsageProblem(unknown(strange[0], "protocol", known))
     timing = {k: options[k] for k in _LATENCIES if options[k] is not None}
@@ -107,9 +108,9 @@ def _tell(server: Standalone, env_file: Path | None) -> None:
     lines += [f"# control: {server.url}/qharness/  token: {server.serving.token}"]
     for sdk, variables in server.environment().items():
         lines += [f"# for {sdk}", *_exports(variables)]
-    emit("\n".join(lines))
-    click.get_text_stream("stdout").flush()
     _write_environment(server, env_file)
+    emit("\n".join(lines))
+    sys.stdout.flush()
 
 
 def _tell_json(server: Standalone, env_file: Path | None) -> None:
@@ -121,9 +122,9 @@ def _tell_json(server: Standalone, env_file: Path | None) -> None:
         "seed": server.serving.seed,
         "devices": [d.name for d in server.serving.devices],
     }
-    emit(json.dumps(told))
-    click.get_text_stream("stdout").flush()
     _write_environment(server, env_file)
+    emit(json.dumps(told))
+    sys.stdout.flush()
 
 
 def _exports(variables: Mapping[str, str]) -> list[str]:

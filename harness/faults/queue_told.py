@@ -14,7 +14,7 @@ _MINUTE_MS = 60_000
 
 @dataclass(frozen=True, kw_only=True)
 class QueueTold(Fault):
-    """Tells a queued run a wrong place and wait: one that grows, one that stays, one far away, or a promise of now.
+    """Tells a queued run a wrong place and wait: one that grows, one far away, or a promise of now.
 
     Seen as queues that grow in front of a waiting job and as over-limit instances that queue silently; a client that
     plans by the place told gives up too early or waits for ever.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
+from harness.injection import complaint
 from harness.inputs import families
 from harness.inputs.bindings_file import expression
 from harness.inputs.contract_values import contract_caps, contract_values
@@ -130,4 +132,20 @@ def fault_params(node: Node, fault: Node) -> dict[str, Any]:
     if "on" in entries and kind.operations:
         for each in entries["on"].listing() if entries["on"].is_list else [entries["on"]]:
             each.one_of(kind.operations, f"operation of the fault {kind.name}")
+    for name, entry in entries.items():
+        _check_value(entry, kind.settings()[name])
     return {k: n.plain() for k, n in entries.items()}
+
+
+def _check_value(node: Node, setting: Field[Any]) -> None:
+    """A value, or each of those to choose from, is one that the parameter takes."""
+    if node.is_mapping:
+        given = [n for key in node.entries().values() for n in key.listing()]
+    else:
+        given = node.listing() if node.is_list and not isinstance(setting.default, tuple) else [node]
+    for each in given:
+        value = each.plain()
+        if isinstance(setting.default, tuple) and not isinstance(value, list):
+            value = [value]
+        if wrong := complaint(setting, value):
+            raise each.problem(f"{wrong}, not {value!r}")

@@ -1,7 +1,7 @@
 """From the body of CreateQuantumTask to an order: what is checked, what is refused, what is kept with the run. Pure.
 
-Programs are OpenQASM 3 (``braket.ir.openqasm.program``) and sets of them (``…program_set``). Other paradigms (annealing,
-analog, photonic), pulses and JAQCD are refused as the service refuses them on a device that lacks them.
+Programs are OpenQASM 3 (``braket.ir.openqasm.program``) and sets of them (``…program_set``). Other paradigms
+(annealing, analog, photonic), pulses and JAQCD are refused as the service refuses them on a device that lacks them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.backend.circuit import Circuit
+from harness.backend.circuit import Circuit, Measure, every
 from harness.backend.reading import Unreadable, from_braket_qasm
 from harness.providers._braket_measuring import EXACT, SAMPLED, WIDEST_PROBABILITY, rotations
 from harness.providers._braket_pragmas import Malformed, ResultType, result_types, touched, without_results
@@ -155,7 +155,6 @@ def task_of(body: Json, offer: Offer, arn_prefix: str) -> Task:
     bucket = text_of(body, "outputS3Bucket", 63, 3)
     if _BUCKET.fullmatch(bucket) is None:
         raise Refusal(400, f"The S3 bucket name {bucket!r} is not valid.")
-    parameters = body.get("deviceParameters")
     associations = body.get("associations") or ()
     if not isinstance(associations, list | tuple) or not all(isinstance(a, dict) for a in associations):
         raise Refusal(400, "associations must be a list of structures.", "SerializationException")
@@ -165,7 +164,7 @@ def task_of(body: Json, offer: Offer, arn_prefix: str) -> Task:
         arn_prefix=arn_prefix,
         device_arn=offer.arn,
         device=offer.name,
-        device_parameters="{}" if parameters is None else text_of(body, "deviceParameters", 48_000),
+        device_parameters=_device_parameters(body),
         shots=shots,
         bucket=bucket,
         key_prefix=text_of(body, "outputS3KeyPrefix", 1024).strip("/"),
@@ -191,6 +190,18 @@ def _action(body: Json) -> Json:
     if (name == PROGRAM_SET) != ("programs" in action):
         raise Refusal(400, "The action does not match its schema.")
     return dict(action)
+
+
+def _device_parameters(body: Json) -> str:
+    if body.get("deviceParameters") is None:
+        return "{}"
+    text = text_of(body, "deviceParameters", 48_000)
+    try:
+        if isinstance(json.loads(text), dict):
+            return text
+    except (ValueError, RecursionError):
+        pass
+    raise Refusal(400, "deviceParameters is not a JSON object.")
 
 
 def _shots(body: Json, offer: Offer, action: Json) -> int:
@@ -292,6 +303,8 @@ def _executable(program: Json, inputs: Mapping[str, float], shots: int, offer: O
 
 def _measured(circuit: Circuit, source: str, results: Sequence[ResultType]) -> tuple[Circuit, tuple[int, ...]]:
     """The circuit with its measured bits without gaps, and their qubits: all that it touches if it names none."""
+    if circuit.dynamic:
+        return circuit, _dynamic_qubits(circuit, results)
     if circuit.measured is not None:
         if results:
             raise Malformed("A program can't have both measure instructions and result types")
@@ -306,11 +319,22 @@ def _measured(circuit: Circuit, source: str, results: Sequence[ResultType]) -> t
     return replace(circuit, measured=tuple((q, i) for i, q in enumerate(qubits)), clbits=len(qubits)), qubits
 
 
-def _check(
-    circuit: Circuit, qubits: Sequence[int], results: Sequence[ResultType], shots: int, offer: Offer
-) -> None:
+def _dynamic_qubits(circuit: Circuit, results: Sequence[ResultType]) -> tuple[int, ...]:
+    """The qubit that each bit was last measured from."""
+    if results:
+        raise Malformed("Result types are not supported with mid-circuit measurement")
+    last = {s.clbit: s.qubit for s in every(circuit.gates) if isinstance(s, Measure)}
+    last |= {bit: qubit for qubit, bit in circuit.measured or ()}
+    if not last or set(last) != set(range(circuit.bits)):
+        raise Malformed("With mid-circuit measurement, every bit must be measured into")
+    return tuple(last[bit] for bit in range(circuit.bits))
+
+
+def _check(circuit: Circuit, qubits: Sequence[int], results: Sequence[ResultType], shots: int, offer: Offer) -> None:
     if circuit.qubits > offer.qubits:
         raise Malformed(f"The program uses {circuit.qubits} qubits; the device has {offer.qubits}")
+    if not shots and circuit.dynamic:
+        raise Malformed("Mid-circuit measurement needs shots")
     if not shots and not results:
         raise Malformed("Result types must be specified when shots=0")
     for result in results:

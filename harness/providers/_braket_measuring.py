@@ -6,13 +6,12 @@ measured qubit, while Braket's matrices and probability vectors have their first
 
 from __future__ import annotations
 
-import cmath
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from harness.backend.circuit import Gate
+from harness.backend.circuit import UNITARY, Gate
 from harness.providers._braket_pragmas import Factor, Malformed, Matrix, ResultType
 from harness.tellings import Readout
 
@@ -61,8 +60,13 @@ def _measured(result: ResultType, qubits: Sequence[int]) -> Iterator[Factor]:
 
 
 def _turning(factor: Factor) -> Iterator[Gate]:
-    if factor.name == "hermitian" and len(factor.targets) > 1:
-        raise Malformed("A hermitian observable on several qubits is not simulated; use a sum of Pauli products")
+    if factor.name == "hermitian":
+        _, vectors = _spectrum(factor.matrix)
+        columns = tuple(zip(*vectors, strict=True))
+        turned = tuple(tuple(entry.conjugate() for entry in column) for column in columns)
+        # a gate's first target is the least significant
+        yield Gate(UNITARY, tuple(reversed(factor.targets)), matrix=turned)
+        return
     (qubit,) = factor.targets
     if factor.name == "x":
         yield Gate("h", (qubit,))
@@ -71,22 +75,6 @@ def _turning(factor: Factor) -> Iterator[Gate]:
         yield Gate("h", (qubit,))
     elif factor.name == "h":
         yield Gate("ry", (qubit,), angle_rad=-math.pi / 4)
-    elif factor.name == "hermitian":
-        first, second, third = _angles(factor.matrix)
-        yield Gate("rz", (qubit,), angle_rad=first)
-        yield Gate("ry", (qubit,), angle_rad=second)
-        yield Gate("rz", (qubit,), angle_rad=third)
-
-
-def _angles(matrix: Matrix) -> tuple[float, float, float]:
-    """Rz, Ry, Rz that turn the eigenvectors of a 2 by 2 matrix to |0⟩ and |1⟩, up to a phase."""
-    _, vectors = _spectrum(matrix)
-    a, b = (complex(v).conjugate() for v in (vectors[0][0], vectors[1][0]))
-    c, d = (complex(v).conjugate() for v in (vectors[0][1], vectors[1][1]))
-    theta = 2 * math.atan2(abs(c), abs(a))
-    total = cmath.phase(d) - cmath.phase(a) if abs(a) > 1e-12 else 0.0
-    difference = cmath.phase(c) - cmath.phase(-b) if abs(c) > 1e-12 else 0.0
-    return (total - difference) / 2, theta, (total + difference) / 2
 
 
 @lru_cache(maxsize=256)

@@ -23,6 +23,8 @@ STATES: Mapping[str, str] = {
 }
 #: a task is CREATED for so long before it is told to be queued
 _CREATED_MS = 50
+#: the region of callers who name none, and of the store
+HOME = "us-east-1"
 #: the account of a caller who is no tenant of his own
 ACCOUNT = "123456789012"
 _TASK_ARN = re.compile(r"arn:aws:braket:([a-z0-9-]*):(\d{12}):quantum-task/([0-9a-zA-Z-]+)")

@@ -149,10 +149,14 @@ def _number(value: Any) -> Any:
 
 def _counts(body: Mapping[str, int]) -> Mapping[int, float]:
     shots = sum(body.values())
+    if not shots:
+        raise ValueError(body)
     return {int(k): n / shots for k, n in body.items()}
 
 
 def _outcomes(body: list[str]) -> Mapping[int, float]:
+    if not isinstance(body, list) or not body:
+        raise TypeError(body)
     return {int(k): n / len(body) for k, n in Counter(body).items()}
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
-from harness.backend.circuit import GATES, ROTATIONS, Gate
+from harness.backend import matrices
+from harness.backend.circuit import GATES, ROTATIONS, UNITARY, Gate, Matrix
 from harness.providers._protocol import Refusal
 
 LARGEST_ANGLE = 1e9
@@ -60,7 +61,7 @@ def is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Neither NaN nor an infinity, which Python's JSON reads, nor an integer beyond all floats."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST_ANGLE
 
@@ -105,37 +106,34 @@ def _number(value: Any, key: str) -> float:
 
 
 def _native(word: str, item: Mapping[str, Any], place: str) -> tuple[Gate, ...]:
-    """By IonQ's definitions, GPI(φ) = Rz(4πφ)·X, GPI2(φ) = Rz(2πφ)·Rx(π/2)·Rz(−2πφ), MS and ZZ = exp(−iπθ·P⊗P).
-
-    A change of frame (rz) is free on ion traps, so each of them costs one noisy gate.
-    """
+    """By IonQ's definitions; each is one gate of the device, so it errs once."""
     targets = _qubits(item, "target", place)
     if word == "nop":
         return ()
     if word in ("gpi", "gpi2"):
         _check_qubits(word, 1, targets, (), place)
-        frame = 2 * math.pi * _number(item.get("phase"), f"{place}.phase")
-        if word == "gpi":
-            return (Gate("x", targets), _rz(targets[0], 2 * frame))
-        return (_rz(targets[0], -frame), Gate("sx", targets), _rz(targets[0], frame))
+        phase = _number(item.get("phase"), f"{place}.phase")
+        return (_labelled(word, targets, matrices.gpi(phase) if word == "gpi" else matrices.gpi2(phase)),)
     if word not in ("ms", "zz"):
         raise invalid(f'"{place}.gate" is not a supported gate: {word}.', place)
     _check_qubits(word, 2, targets, (), place)
-    given = item.get("angle", item.get("phase", _QUARTER) if word == "zz" else _QUARTER)
-    angle = 2 * math.pi * _number(given, f"{place}.angle")
     if word == "zz":
-        return (Gate("rzz", targets, (), angle),)
-    frames = [2 * math.pi * phase for phase in _phases(item, place)]
-    before = tuple(_rz(q, -frame) for q, frame in zip(targets, frames, strict=True))
-    after = tuple(_rz(q, frame) for q, frame in zip(targets, frames, strict=True))
-    return (*before, Gate("rxx", targets, (), angle), *after)
+        angle = _number(item.get("angle", item.get("phase", _QUARTER)), f"{place}.angle")
+        return (_labelled(word, targets, matrices.matrix_of(Gate("rzz", targets, (), 2 * math.pi * angle))),)
+    angle = _number(item.get("angle", _QUARTER), f"{place}.angle")
+    return (_labelled(word, targets, matrices.ms(*_phases(item, place), angle)),)
 
 
-def _phases(item: Mapping[str, Any], place: str) -> list[float]:
+def _labelled(word: str, targets: tuple[int, ...], matrix: Matrix) -> Gate:
+    return Gate(UNITARY, targets, matrix=matrix, label=word)
+
+
+def _phases(item: Mapping[str, Any], place: str) -> tuple[float, float]:
     phases = item.get("phases", [0, 0])
     if not isinstance(phases, list) or len(phases) != 2:
         raise invalid(f'"{place}.phases" must be two phases.', f"{place}.phases")
-    return [_number(phase, f"{place}.phases") for phase in phases]
+    key = f"{place}.phases"
+    return _number(phases[0], key), _number(phases[1], key)
 
 
 def _rz(qubit: int, angle_rad: float) -> Gate:

@@ -1,40 +1,62 @@
-"""IonQ v0.4 job payloads, checked and turned into the backend's words."""
+"""IonQ v0.4 job payloads, checked and turned into the backend's words.
+
+A payload has two halves: the program (``type`` and ``input``) and the terms it is run on (all else). A clone is another
+job of the same program. Members that the document does not know are passed over, as the service does: cirq-ionq sends
+``lang``, qiskit-ionq ``input.qubits`` with a QASM program; cirq-ionq sends its shots as a string.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.backend.circuit import GATES, ROTATIONS, Circuit, Gate
-from harness.backend.devices import IDEAL_QUBITS, NOISE_MODELS, NOISY_QUBITS, Device
+from harness.backend import sampling
+from harness.backend.circuit import Circuit, Gate, every
+from harness.backend.devices import NOISE_MODELS, Device
 from harness.backend.orders import Order
+from harness.providers._ionq_formats import Registers
+from harness.providers._ionq_gates import gates, invalid, is_int, is_number
 from harness.providers._protocol import Refusal
 
-SINGLE, MULTI = "ionq.circuit.v1", "ionq.multi-circuit.v1"
+SINGLE, MULTI, QASM3 = "ionq.circuit.v1", "ionq.multi-circuit.v1", "ionq.qasm3.v1"
+TYPES = (SINGLE, QASM3, MULTI)
+GATESETS = ("qis", "native")
 MAX_BYTES, MAX_CIRCUITS, MAX_GATES, MAX_SHOTS = 10_000_000, 5_000, 150_000, 1_000_000
 DEFAULT_SHOTS = 100
 _DEBIASING_SHOTS = 500
-_LARGEST_ANGLE = 1e9
-
-#: IonQ's word → ours; what is not listed is the same
-_WORDS = {
-    "not": "x",
-    "cnot": "x",
-    "si": "sdg",
-    "ti": "tdg",
-    "v": "sx",
-    "vi": "sxdg",
-    "xx": "rxx",
-    "yy": "ryy",
-    "zz": "rzz",
-}
+_TERMS = ("name", "metadata", "shots", "backend", "session_id", "settings", "dry_run", "noise")
+#: noise models that IonQ lists under another name than ours
+_MODELS = {"harmony-1": "harmony", "harmony-2": "harmony"}
+_MITIGATIONS = ("debiasing", "symmetry_verification")
+_COMPILATION = {"precision": str, "gate_basis": str, "service_version": str}
+_REGISTER = re.compile(r"^\s*bit(?:\[(\d+)\])?\s+(\w+)\s*(?:=[^;]*)?;", re.MULTILINE)
 
 
-def invalid(message: str, *keys: str, source: str = "payload") -> Refusal:
-    """IonQ's 400, naming the keys that are wrong."""
-    return Refusal(400, message, {"keys": list(keys), "source": source})
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What a job runs: its circuits, their names if it has many, and the registers that its results are told in."""
+
+    type: str
+    circuits: tuple[Circuit, ...]
+    names: tuple[str | None, ...] = ()
+    registers: tuple[Registers, ...] = ()
+
+    def only(self, index: int) -> Program:
+        """One circuit of a multi-circuit job, as a program of its own."""
+        return Program(type=SINGLE, circuits=(self.circuits[index],), registers=(self.registers[index],))
+
+    @property
+    def is_multi(self) -> bool:
+        """It has child jobs."""
+        return self.type == MULTI
+
+    def gate_counts(self) -> dict[str, int]:
+        """Gates on one qubit and on more, over all circuits."""
+        arity = [len(g.qubits) for c in self.circuits for g in every(c.gates) if isinstance(g, Gate)]
+        return {"1q": sum(n == 1 for n in arity), "2q": sum(n > 1 for n in arity)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,50 +64,34 @@ class Job:
     """A valid payload: the order to the backend, and what IonQ only keeps and gives back."""
 
     order: Order
-    type: str
+    program: Program
+    #: as they were sent
+    terms: Mapping[str, Any]
     name: str | None
     session_id: str | None
-    #: names of the child circuits, for a multi-circuit job
-    children: tuple[str | None, ...] = ()
     noise: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def debiased(self) -> bool:
+        """Error mitigation was asked for."""
+        return self.settings.get("error_mitigation", {}).get("debiasing") is True
 
 
 def parse(body: bytes, devices: Mapping[str, Device], trace: str | None) -> Job:
     """The job that a payload of POST /jobs asks for; raises Refusal."""
     payload = load(body)
-    kind = payload.get("type")
-    if kind not in (SINGLE, MULTI):
-        raise invalid(f'"type" must be one of [{SINGLE}, {MULTI}].', "type")
-    device = devices.get(str(payload.get("backend")))
-    if device is None:
-        raise invalid('"backend" is not a known backend.', "backend")
-    shots, noise = _shots(payload), _noise(payload)
-    settings = _settings(payload, shots)
-    source = _object(payload, "input")
-    circuits = _circuits(source, kind)
-    own_noise = noise is None or device.noise is not None
-    order = Order(
-        device=device.name,
-        circuits=circuits,
-        shots=shots,
-        metadata=_metadata(payload),
-        trace=trace,
-        noise=None if own_noise or noise is None else NOISE_MODELS[noise["model"]],
-        own_noise=own_noise,
-        noise_seed=None if own_noise or noise is None else noise.get("seed"),
-        dry_run=payload.get("dry_run") is True,
-    )
-    _check_width(order, device)
-    return Job(
-        order=order,
-        type=kind,
-        name=_text(payload, "name"),
-        session_id=_text(payload, "session_id"),
-        children=_names(source) if kind == MULTI else (),
-        noise=None if device.noise is not None else noise or {"model": "ideal"},
-        settings=settings,
-    )
+    return _job(_terms(payload), _program(payload), devices, trace)
+
+
+def reparse(body: bytes, job: Job, circuit: int | None, devices: Mapping[str, Device], trace: str | None) -> Job:
+    """The job that a payload of POST /jobs/{UUID}/clone asks for: the same program, other terms; raises Refusal.
+
+    ``circuit``: of a multi-circuit job's child.
+    """
+    changes = _terms(load(body)) if body.strip() else {}
+    program = job.program if circuit is None else job.program.only(circuit)
+    return _job({**job.terms, **changes}, program, devices, trace)
 
 
 def load(body: bytes) -> Mapping[str, Any]:
@@ -101,114 +107,120 @@ def load(body: bytes) -> Mapping[str, Any]:
     return payload
 
 
-def _shots(payload: Mapping[str, Any]) -> int:
-    shots = payload.get("shots", DEFAULT_SHOTS)
-    if not _is_int(shots) or not 1 <= shots <= MAX_SHOTS:
+def ids_of(body: bytes) -> list[str]:
+    """The jobs that a bulk operation is about; raises Refusal."""
+    ids = load(body).get("ids")
+    if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
+        raise invalid('"ids" must be a list of strings.', "ids")
+    return list(dict.fromkeys(ids))
+
+
+def known_object(payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A member that is an object; raises Refusal."""
+    value = payload.get(key)
+    if not isinstance(value, dict):
+        raise invalid(f'"{key}" must be an object.', key)
+    return value
+
+
+# ------------------------------------------------------------ terms
+
+
+def _terms(payload: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: payload[key] for key in _TERMS if payload.get(key) is not None}
+
+
+def _job(terms: Mapping[str, Any], program: Program, devices: Mapping[str, Device], trace: str | None) -> Job:
+    device = devices.get(str(terms.get("backend")))
+    if device is None:
+        raise invalid('"backend" is not a known backend.', "backend")
+    shots, noise = _shots(terms), _noise(terms)
+    own_noise = noise is None or device.noise is not None
+    order = Order(
+        device=device.name,
+        circuits=program.circuits,
+        shots=shots,
+        metadata=_metadata(terms),
+        trace=trace,
+        noise=None if own_noise or noise is None else _model(noise["model"]),
+        own_noise=own_noise,
+        noise_seed=None if own_noise or noise is None else noise.get("seed"),
+        sampled=any(c.dynamic for c in program.circuits),
+        dry_run=_flag(terms, "dry_run"),
+        session=_text(terms, "session_id"),
+    )
+    _check_width(order, device)
+    return Job(
+        order=order,
+        program=program,
+        terms=terms,
+        name=_text(terms, "name"),
+        session_id=order.session,
+        noise=None if device.noise is not None else noise or {"model": "ideal"},
+        settings=_settings(terms, shots),
+    )
+
+
+def _shots(terms: Mapping[str, Any]) -> int:
+    shots = terms.get("shots", DEFAULT_SHOTS)
+    if isinstance(shots, str) and shots.isascii() and shots.isdecimal() and len(shots) <= len(str(MAX_SHOTS)):
+        shots = int(shots)
+    if not is_int(shots) or not 1 <= shots <= MAX_SHOTS:
         raise invalid(f'"shots" must be an integer between 1 and {MAX_SHOTS}.', "shots")
     return int(shots)
 
 
-def _noise(payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    if payload.get("noise") is None:
+def _noise(terms: Mapping[str, Any]) -> dict[str, Any] | None:
+    if "noise" not in terms:
         return None
-    noise = _object(payload, "noise")
-    if not isinstance(noise.get("model"), str) or noise["model"] not in NOISE_MODELS:
+    noise = known_object(terms, "noise")
+    model, seed = noise.get("model"), noise.get("seed")
+    if not isinstance(model, str) or _MODELS.get(model, model) not in NOISE_MODELS:
         raise invalid('"noise.model" is not a known noise model.', "noise.model")
-    if noise.get("seed") is not None and not _is_int(noise["seed"]):
+    if seed is None:
+        return {"model": model}
+    if not is_int(seed):
         raise invalid('"noise.seed" must be an integer.', "noise.seed")
-    return noise
+    return {"model": model, "seed": int(seed)}
 
 
-def _settings(payload: Mapping[str, Any], shots: int) -> Mapping[str, Any]:
-    if payload.get("settings") is None:
+def _model(name: str) -> Any:
+    return NOISE_MODELS[_MODELS.get(name, name)]
+
+
+def _settings(terms: Mapping[str, Any], shots: int) -> dict[str, Any]:
+    """What is known of them; the rest is passed over."""
+    if "settings" not in terms:
         return {}
-    settings = _object(payload, "settings")
-    mitigation = settings.get("error_mitigation") or {}
-    asked = isinstance(mitigation, dict) and mitigation.get("debiasing") is True
-    if asked and shots < _DEBIASING_SHOTS:
+    settings, kept = known_object(terms, "settings"), {}
+    if settings.get("error_mitigation") is not None:
+        mitigation = known_object(settings, "error_mitigation")
+        kept["error_mitigation"] = {k: _flag(mitigation, k) for k in _MITIGATIONS if k in mitigation}
+    if settings.get("compilation") is not None:
+        kept["compilation"] = _compilation(known_object(settings, "compilation"))
+    if kept.get("error_mitigation", {}).get("debiasing") and shots < _DEBIASING_SHOTS:
         raise invalid(f"Debiasing needs at least {_DEBIASING_SHOTS} shots.", "shots")
-    return settings
+    return kept
 
 
-def _metadata(payload: Mapping[str, Any]) -> Mapping[str, str]:
-    if payload.get("metadata") is None:
+def _compilation(asked: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {k: asked[k] for k, kind in _COMPILATION.items() if isinstance(asked.get(k), kind)}
+    return {**kept, "opt": asked["opt"]} if is_number(asked.get("opt")) else kept
+
+
+def _metadata(terms: Mapping[str, Any]) -> Mapping[str, str]:
+    if "metadata" not in terms:
         return {}
-    metadata = _object(payload, "metadata")
+    metadata = known_object(terms, "metadata")
     if not all(isinstance(v, str) for v in metadata.values()):
         raise invalid('"metadata" values must be strings.', "metadata")
     return metadata
 
 
-def _circuits(source: Mapping[str, Any], kind: str) -> tuple[Circuit, ...]:
-    if source.get("gateset") != "qis":
-        raise invalid('"input.gateset" must be qis; others are not simulated.', "input.gateset")
-    if kind == SINGLE:
-        return (_circuit(source, source.get("qubits"), "input"),)
-    many = source.get("circuits")
-    if not isinstance(many, list) or not 1 <= len(many) <= MAX_CIRCUITS or "circuit" in source:
-        raise invalid('"input.circuits" must be a list of circuits.', "input.circuits")
-    found = tuple(_circuit(item, source.get("qubits"), f"input.circuits[{i}]") for i, item in enumerate(many))
-    if sum(len(c.gates) for c in found) > MAX_GATES:
-        raise invalid(f"A job accepts up to {MAX_GATES} gates.", "input.circuits")
-    return found
-
-
-def _circuit(item: Any, default_qubits: Any, place: str) -> Circuit:
-    if not isinstance(item, dict) or not isinstance(item.get("circuit"), list):
-        raise invalid(f'"{place}.circuit" must be a list of gates.', f"{place}.circuit")
-    gates = tuple(_gate(g, f"{place}.circuit[{i}]") for i, g in enumerate(item["circuit"]))
-    touched = max((q for g in gates for q in g.qubits), default=0) + 1
-    qubits = item.get("qubits") or default_qubits or touched
-    if not _is_int(qubits) or qubits < touched:
-        raise invalid(f'"{place}.qubits" is not a width of its circuit.', f"{place}.qubits")
-    return Circuit(int(qubits), gates)
-
-
-def _gate(item: Any, place: str) -> Gate:
-    word = item.get("gate") if isinstance(item, dict) else None
-    if not isinstance(word, str):
-        raise invalid(f'"{place}.gate" is required.', place)
-    angle = item.get("rotation", item.get("angle"))
-    # qiskit-ionq sends its phase gate as a z with a rotation
-    name = "p" if word == "z" and angle is not None else _WORDS.get(word, word)
-    if name not in GATES or (word == "cnot" and not _qubits(item, "control", place)):
-        raise invalid(f'"{place}.gate" is not a supported gate: {word}.', place)
-    targets, controls = _qubits(item, "target", place), _qubits(item, "control", place)
-    if len(targets) != GATES[name] or len({*targets, *controls}) != len(targets) + len(controls):
-        raise invalid(f'"{place}" has wrong qubits for {word}.', place)
-    if name not in ROTATIONS:
-        return Gate(name, targets, controls)
-    if not _is_angle(angle):
-        raise invalid(f'"{place}.rotation" must be a number.', place)
-    return Gate(name, targets, controls, float(angle))
-
-
-def _qubits(item: Mapping[str, Any], one: str, place: str) -> tuple[int, ...]:
-    """From ``target`` or ``targets``, ``control`` or ``controls``."""
-    many = item.get(f"{one}s", [item[one]] if item.get(one) is not None else [])
-    if not isinstance(many, list) or not all(_is_int(q) and q >= 0 for q in many):
-        raise invalid(f'"{place}.{one}" must be qubits.', f"{place}.{one}")
-    return tuple(int(q) for q in many)
-
-
-def _check_width(order: Order, device: Device) -> None:
-    if order.qubits > device.qubits:
-        raise invalid(f"{device.name} has {device.qubits} qubits.", "input.qubits")
-    noise = device.noise if order.own_noise else order.noise
-    most = IDEAL_QUBITS if noise is None else NOISY_QUBITS
-    if any(len(c.used) > most for c in order.circuits):
-        message = f"The simulated {device.name} executes circuits of up to {most} used qubits."
-        raise invalid(message, "input.qubits")
-
-
-def _names(source: Mapping[str, Any]) -> tuple[str | None, ...]:
-    return tuple(_text(c, "name") for c in source["circuits"])
-
-
-def _object(payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = payload.get(key)
-    if not isinstance(value, dict):
-        raise invalid(f'"{key}" must be an object.', key)
+def _flag(terms: Mapping[str, Any], key: str) -> bool:
+    value = terms.get(key, False)
+    if not isinstance(value, bool):
+        raise invalid(f'"{key}" must be a boolean.', key)
     return value
 
 
@@ -219,13 +231,100 @@ def _text(payload: Mapping[str, Any], key: str) -> str | None:
     return value
 
 
-def _is_int(value: Any) -> bool:
-    """JSON has one kind of number: 2.0 is a qubit, as the spec's ``number`` says; True is not."""
-    if isinstance(value, float):
-        return value.is_integer()
-    return isinstance(value, int) and not isinstance(value, bool)
+def _check_width(order: Order, device: Device) -> None:
+    if order.qubits > device.qubits:
+        raise invalid(f"{device.name} has {device.qubits} qubits.", "input.qubits")
+    noise = device.noise if order.own_noise else order.noise
+    for obstacle in (sampling.obstacle(c, noise) for c in order.circuits):
+        if obstacle:
+            raise invalid(f"Of the simulated {device.name}: {obstacle}.", "input.qubits")
 
 
-def _is_angle(value: Any) -> bool:
-    """Neither NaN nor an infinity, which Python's JSON reads, nor an integer beyond all floats."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST_ANGLE
+# ------------------------------------------------------------ programs
+
+
+def _program(payload: Mapping[str, Any]) -> Program:
+    kind = payload.get("type")
+    if kind not in TYPES:
+        raise invalid(f'"type" must be one of [{", ".join(TYPES)}].', "type")
+    source = known_object(payload, "input")
+    if kind == QASM3:
+        return _qasm3(source)
+    gateset = _gateset(source, "input", None)
+    if kind == SINGLE:
+        circuit = _circuit(source, gateset, source.get("qubits"), "input")
+        _check_gates(circuit)
+        return Program(type=kind, circuits=(circuit,), registers=({},))
+    return _multi(source, gateset)
+
+
+def _multi(source: Mapping[str, Any], gateset: str) -> Program:
+    many = source.get("circuits")
+    if not isinstance(many, list) or not 1 <= len(many) <= MAX_CIRCUITS or "circuit" in source:
+        raise invalid('"input.circuits" must be a list of circuits.', "input.circuits")
+    found, names, registers = [], [], []
+    for i, item in enumerate(many):
+        place = f"input.circuits[{i}]"
+        if not isinstance(item, dict):
+            raise invalid(f'"{place}" must be an object.', place)
+        found.append(_circuit(item, _gateset(item, place, gateset), source.get("qubits"), place))
+        names.append(_text(item, "name"))
+        registers.append(_registers(item, found[-1].qubits, place))
+        _check_gates(*found)
+    return Program(type=MULTI, circuits=tuple(found), names=tuple(names), registers=tuple(registers))
+
+
+def _check_gates(*circuits: Circuit) -> None:
+    if sum(c.size for c in circuits) > MAX_GATES:
+        raise invalid(f"A job accepts up to {MAX_GATES} gates.", "input.circuits")
+
+
+def _gateset(item: Mapping[str, Any], place: str, inherited: str | None) -> str:
+    gateset = item.get("gateset", inherited)
+    if not isinstance(gateset, str) or gateset not in GATESETS:
+        raise invalid(f'"{place}.gateset" must be one of [{", ".join(GATESETS)}].', f"{place}.gateset")
+    return gateset
+
+
+def _circuit(item: Mapping[str, Any], gateset: str, default_qubits: Any, place: str) -> Circuit:
+    if not isinstance(item.get("circuit"), list):
+        raise invalid(f'"{place}.circuit" must be a list of gates.', f"{place}.circuit")
+    found = tuple(g for i, gate in enumerate(item["circuit"]) for g in gates(gateset, gate, f"{place}.circuit[{i}]"))
+    touched = max((q for g in found for q in g.qubits), default=0) + 1
+    qubits = item.get("qubits") or default_qubits or touched
+    if not is_int(qubits) or qubits < touched:
+        raise invalid(f'"{place}.qubits" is not a width of its circuit.', f"{place}.qubits")
+    return Circuit(int(qubits), found)
+
+
+def _registers(item: Mapping[str, Any], qubits: int, place: str) -> Registers:
+    if item.get("registers") is None:
+        return {}
+    registers = known_object(item, "registers")
+    for name, places in registers.items():
+        if not isinstance(places, list) or not all(p is None or (is_int(p) and 0 <= p < qubits) for p in places):
+            raise invalid(f'"{place}.registers.{name}" must be qubits of the circuit.', f"{place}.registers.{name}")
+    return {name: tuple(None if p is None else int(p) for p in places) for name, places in registers.items()}
+
+
+def _qasm3(source: Mapping[str, Any]) -> Program:
+    text = source.get("data")
+    if not isinstance(text, str):
+        raise invalid('"input.data" must be an OpenQASM 3 program.', "input.data")
+    from harness.backend.reading import Unreadable, from_qasm3
+
+    try:
+        circuit = from_qasm3(text)
+    except Unreadable as error:
+        raise invalid(f"The program can't be read: {error}", "input.data") from None
+    _check_gates(circuit)
+    return Program(type=QASM3, circuits=(circuit,), registers=(declared_bits(text),))
+
+
+def declared_bits(text: str) -> Registers:
+    """The classical registers of an OpenQASM 3 program, in order; their bits are numbered through."""
+    found: dict[str, tuple[int, ...]] = {}
+    for size, name in _REGISTER.findall(text):
+        first = sum(map(len, found.values()))
+        found[name] = tuple(range(first, first + int(size or 1)))
+    return found

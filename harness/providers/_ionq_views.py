@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 from harness.backend.devices import Device
+from harness.backend.orders import OVER_TIME, SESSION_OVER
 from harness.clock import NS_PER_MS, date_at
+from harness.providers._ionq_input import Program
 from harness.seed import stream
 from harness.tellings import DeviceView, RunView
 
-BASE = "/v0.4"
+#: the one user, and the name of the one project, of each tenant
+SUBMITTER, PROJECT = "qharness", "qharness"
 _STATUS = {"online": "available", "offline": "unavailable", "maintenance": "calibrating"}
-PROBABILITIES = "ionq.result.probabilities.json.v1"
-AGGREGATE = "ionq.result.probabilities-aggregate.json.v1"
 #: what the document allows as failure.code
 FAILURES = (
-    "QuantumComputerError",
+    "InvalidInput",
+    "CompilationError",
+    "ContractExpiredError",
+    "DebiasingError",
     "InternalError",
+    "NotEnoughQubits",
+    "OptimizationError",
+    "PreflightError",
+    "QuantumCircuitComplexityError",
+    "QuantumComputerError",
+    "QuotaExhaustedError",
+    "SimulationError",
     "SimulationTimeout",
     "SystemCancel",
     "TooLongPredictedExecutionTime",
+    "TooManyControls",
+    "TooManyGates",
+    "TooManyShots",
+    "UnknownBillingError",
+    "UnsupportedGate",
 )
+_OUR_FAILURES = {OVER_TIME: "SimulationTimeout", SESSION_OVER: "SystemCancel"}
+_ONE_QUBIT_GATES = ("x", "y", "z", "rx", "ry", "rz", "h", "s", "si", "v", "vi", "t", "ti", "not")
+_QIS_GATES = (*_ONE_QUBIT_GATES, "cnot", "swap", "xx", "yy", "zz", "pauliexp")
+_NATIVE_GATES = ("gpi", "gpi2", "ms", "zz", "nop")
 
 
 def backend(view: DeviceView, at_ns: int, characterization: str) -> dict[str, Any]:
@@ -35,6 +57,9 @@ def backend(view: DeviceView, at_ns: int, characterization: str) -> dict[str, An
         "characterization_id": characterization,
         "degraded": False,
         "location": view.region,
+        "supported_gates": _QIS_GATES,
+        "supported_native_gates": _NATIVE_GATES,
+        "supported_error_mitigations": ["debiasing"],
     }
 
 
@@ -44,33 +69,33 @@ def times(run: RunView) -> dict[str, Any]:
     if run.started_ns is not None and run.state == "completed" and run.ended_ns is not None:
         took_ms = (run.ended_ns - run.started_ns) // NS_PER_MS
     return {
-        "submitted_at": _maybe(run.submitted_ns),
-        "started_at": _maybe(run.started_ns),
-        "completed_at": _maybe(run.ended_ns),
+        "submitted_at": maybe(run.submitted_ns),
+        "started_at": maybe(run.started_ns),
+        "completed_at": maybe(run.ended_ns),
         "predicted_wait_time_ms": run.wait_ms,
         "predicted_execution_duration_ms": run.duration_ms,
         "execution_duration_ms": took_ms,
     }
 
 
-def _maybe(at_ns: int | None) -> str | None:
-    return None if at_ns is None else iso(at_ns)
-
-
 def failure(run: RunView) -> dict[str, str] | None:
     """Why a job failed, in one of the document's codes."""
     if run.state != "failed":
         return None
-    code = run.reason if run.reason in FAILURES else "InternalError"
+    reason = _OUR_FAILURES.get(run.reason, run.reason)
+    code = reason if reason in FAILURES else "InternalError"
     return {"code": code, "message": run.message or "The job failed."}
 
 
-def results(job: str, aggregate: bool) -> dict[str, Any]:
-    """Where the results of a completed job are: the artifact, and the URL that clients in use follow."""
-    kind = AGGREGATE if aggregate else PROBABILITIES
+def stats(program: Program, circuit: int | None, run: RunView) -> dict[str, Any]:
+    """Of a job, or of the one circuit of a child."""
+    part = program if circuit is None else program.only(circuit)
     return {
-        kind: {"id": "probabilities", "format": kind, "media_type": "application/json"},
-        "probabilities": {"url": f"{BASE}/jobs/{job}/results/probabilities"},
+        "qubits": max(c.qubits for c in part.circuits),
+        "circuits": len(part.circuits),
+        "gate_counts": part.gate_counts(),
+        "predicted_quantum_compute_time_us": run.duration_ms * 1000,
+        "billed_quantum_compute_time_us": round(run.cost_s * 1e6),
     }
 
 
@@ -99,6 +124,21 @@ def characterization(device: Device, seed: int) -> dict[str, Any]:
     }
 
 
+def maybe(at_ns: int | None) -> str | None:
+    """A date that may not have come."""
+    return None if at_ns is None else iso(at_ns)
+
+
 def iso(at_ns: int) -> str:
     """A play's time as IonQ writes dates."""
     return date_at(at_ns).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_day(raw: str) -> date | None:
+    """A day written as 2026-01-31; None if it is none."""
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", raw, re.ASCII):
+        return None
+    try:
+        return date.fromisoformat(raw)
+    except ValueError:
+        return None

@@ -17,9 +17,11 @@ from harness.providers._protocol import Refusal
 SAMPLING, ESTIMATION, MULTI_MANUAL, SSE = "sampling", "estimation", "multi_manual", "sse"
 JOB_TYPES = (ESTIMATION, SAMPLING, MULTI_MANUAL, SSE)
 MAX_SHOTS, MAX_PROGRAMS = 10_000_000, 100
+#: of programs side by side, whose shots are paired one by one
+MAX_SHOTS_TOGETHER = 1_000_000
 _INFOS = ("transpiler_info", "simulator_info", "mitigation_info")
-#: stands for a program that can't be read: it is accepted, and fails
-_NOTHING = Circuit(1, ())
+#: stands for a program that can't be read: it is accepted, and fails; how wide it would have been nobody knows
+_NOTHING, _ANY_WIDTH = Circuit(1, ()), 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +29,14 @@ class Job:
     """What OQTOPUS keeps with a run and gives back."""
 
     type: str
-    name: str
-    description: str | None
     #: transpiler_info, simulator_info, mitigation_info: as they came
     infos: Mapping[str, Any]
     #: the zip that holds programs and operator
     upload: bytes = field(repr=False)
     #: for estimation jobs
     estimation: Estimation | None = None
+    #: its place in the order of registration, in which lists come
+    ordinal: int = 0
 
 
 def parse(body: bytes, upload: bytes, devices: Mapping[str, Device], trace: str | None) -> tuple[Order, Job]:
@@ -49,25 +51,25 @@ def parse(body: bytes, upload: bytes, devices: Mapping[str, Device], trace: str 
     if kind == SSE:
         raise Refusal(400, "job_type sse is not supported here: user programs are not executed")
     device = _device(request, devices)
-    shots = request.get("shots")
-    if not isinstance(shots, int) or isinstance(shots, bool) or not 1 <= shots <= MAX_SHOTS:
-        raise Refusal(400, f"shots must be an integer between 1 and {MAX_SHOTS}")
-    name, description = _text(request, "name"), _text(request, "description")
+    shots = _shots(request, MAX_SHOTS_TOGETHER if kind == MULTI_MANUAL else MAX_SHOTS)
+    texts = {key: _text(request, key) for key in ("name", "description")}
     circuits, flaw = _circuits(_programs(source, kind))
+    if kind == ESTIMATION and not flaw and circuits[0].dynamic:
+        circuits, flaw = (_NOTHING,), "an estimation job can't measure or reset on the way"
     _check_width(circuits, device)
-    estimation = _estimation(source, circuits, flaw) if kind == ESTIMATION else None
+    estimation = _estimation(source, circuits[0], flaw) if kind == ESTIMATION else None
     order = Order(
         device=device.name,
         circuits=circuits if estimation is None else estimation.circuits(circuits[0]),
         shots=shots,
-        metadata={k: v for k, v in (("name", name), ("description", description)) if v},
+        # the only free text that comes back with a job, so it can say which job of a pipeline's a run is for
+        metadata={k: v for k, v in texts.items() if v},
         trace=trace,
         sampled=True,
         flaw=flaw,
     )
     infos = {key: _info(request, key) for key in _INFOS}
-    job = Job(type=kind, name=name or "", description=description, infos=infos, upload=upload, estimation=estimation)
-    return order, job
+    return order, Job(type=kind, infos=infos, upload=upload, estimation=estimation)
 
 
 def _body(body: bytes) -> Mapping[str, Any]:
@@ -97,6 +99,13 @@ def _device(request: Mapping[str, Any], devices: Mapping[str, Device]) -> Device
     if not device.online:
         raise Refusal(400, f"device {device.name} is not available")
     return device
+
+
+def _shots(request: Mapping[str, Any], most: int) -> int:
+    shots = request.get("shots")
+    if not isinstance(shots, int) or isinstance(shots, bool) or not 1 <= shots <= most:
+        raise Refusal(400, f"shots must be an integer between 1 and {most}")
+    return shots
 
 
 def _programs(source: Mapping[str, Any], kind: str) -> Sequence[str]:
@@ -130,11 +139,9 @@ def _check_width(circuits: Sequence[Circuit], device: Device) -> None:
         raise Refusal(400, f"the simulated {device.name} executes circuits of up to {most} used qubits")
 
 
-def _estimation(source: Mapping[str, Any], circuits: Sequence[Circuit], flaw: str) -> Estimation:
-    # The width of a program that can't be read is not known; nor does it matter any more.
-    qubits = MAX_SHOTS if flaw else circuits[0].qubits
+def _estimation(source: Mapping[str, Any], circuit: Circuit, flaw: str) -> Estimation:
     try:
-        found = operator(source.get("operator"), qubits)
+        found = operator(source.get("operator"), _ANY_WIDTH if flaw else circuit.qubits)
     except ValueError as error:
         raise Refusal(400, str(error)) from None
     return Estimation(found.constant, ((),)) if flaw else found

@@ -1,7 +1,7 @@
 """The object store beside OQTOPUS: presigned forms and links, multipart uploads, zips with one JSON file.
 
 As Amazon S3 does it with signatures of version 2: whoever holds a form or a link needs no token, and one that is
-altered or too old is refused. The signing key comes from the double's seed.
+altered or too old is refused. The signing key comes from the double's seed and the tokens that it lets in.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -39,9 +39,9 @@ _LINE = b"\r\n"
 class Storage:
     """Presigned access to objects by key, and the uploads that no job has taken yet."""
 
-    def __init__(self, clock: Clock, seed: int) -> None:
+    def __init__(self, clock: Clock, seed: int, tokens: Iterable[str] = ()) -> None:
         self._clock = clock
-        self._secret = stream(seed, "oqtopus", "storage").randbytes(32)
+        self._secret = stream(seed, "oqtopus", "storage", *sorted(tokens)).randbytes(32)
         self._uploads: dict[str, bytes] = {}
 
     def form(self, base: str, key: str) -> dict[str, Any]:
@@ -155,18 +155,24 @@ def zipped(name: str, value: object) -> bytes:
 def unzipped(packed: bytes) -> Any:
     """The value of the one JSON file in a zip; raises ValueError, also for one that unfolds beyond MAX_JSON."""
     try:
-        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-            entries = archive.infolist()
-            if len(entries) != 1 or entries[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError("not a zip with one deflated file")
-            with archive.open(entries[0]) as file:
-                # What the directory says of a size may be a lie; what is read never exceeds the limit.
-                content = file.read(MAX_JSON + 1)
+        content = _unfolded(packed)
     except _BROKEN_ZIP as error:
-        raise ValueError(f"not a zip with one file: {error}") from None
+        raise ValueError(f"not a zip: {error}") from None
+    if content is None:
+        raise ValueError("not a zip of one deflated file")
     if len(content) > MAX_JSON:
         raise ValueError(f"it unfolds to more than {MAX_JSON} bytes")
     try:
         return json.loads(content)
     except RecursionError:
         raise ValueError("too deeply nested") from None
+
+
+def _unfolded(packed: bytes) -> bytes | None:
+    """The one file's content, up to just beyond the limit: what the directory says of its size may be a lie."""
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        entries = archive.infolist()
+        if len(entries) != 1 or entries[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            return None
+        with archive.open(entries[0]) as file:
+            return file.read(MAX_JSON + 1)

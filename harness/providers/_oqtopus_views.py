@@ -55,20 +55,19 @@ def job(view: RunView, kept: Job, links: Mapping[str, str]) -> dict[str, Any]:
         info["result"] = links["result"]
     if view.message:
         info["message"] = view.message
-    took_s = None
-    if view.started_ns is not None and view.ended_ns is not None:
-        took_s = (view.ended_ns - view.started_ns) / 1e9
+    has_run = view.started_ns is not None and view.ended_ns is not None
     told = {
         "job_id": view.id,
-        "name": kept.name,
-        "description": kept.description,
+        "name": view.metadata.get("name", ""),
+        "description": view.metadata.get("description"),
         "job_type": kept.type,
         "status": status(view),
         "device_id": view.device,
         "shots": view.shots,
         "job_info": info,
         **kept.infos,
-        "execution_time": took_s,
+        # seconds of the device, which is what it charges
+        "execution_time": view.cost_s if has_run else None,
         "submitted_at": date(view.submitted_ns),
         "running_at": date(view.started_ns),
         "ended_at": date(view.ended_ns),

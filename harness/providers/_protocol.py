@@ -15,7 +15,7 @@ from harness.backend.orders import Run
 from harness.backend.runs import Backend
 from harness.errors import UsageProblem
 from harness.facts import ResultDelivered
-from harness.injection import Call
+from harness.injection import Call, Layer, RunOutcome
 from harness.south import Service, South
 from harness.tellings import Admission, DeviceView, Results, RunView
 from harness.wire import Reply, Request, Site
@@ -184,7 +184,8 @@ class Protocol(Service):
         async def honest(_: Call) -> Admission:
             return self.keys.admit(self.credential(request))
 
-        call = Call("identity", self.service, operation, request, error=self.error)
+        shown = {"caller": self.credential(request) or ""}
+        call = Call("identity", self.service, operation, request, metadata=shown, error=self.error)
         admission: Admission = await self.south.injector.run(call, honest)
         return admission
 
@@ -194,9 +195,18 @@ class Protocol(Service):
         async def honest(_: Call) -> RunView:
             return self.backend.look(run)
 
-        call = Call("view", self.service, operation, request, run.id, run.order.metadata, error=self.error)
+        call = self._about(run, "view", operation, request)
         view: RunView = await self.south.injector.run(call, honest)
         return view
+
+    async def cancel(self, run: Run, request: Request) -> bool:
+        """Cancel a run; False if it had ended already. A fault may keep it from happening, and say either."""
+
+        async def honest(_: Call) -> RunOutcome:
+            return RunOutcome("canceled" if self.backend.cancel(run) else "completed")
+
+        outcome: RunOutcome = await self.south.injector.run(self._about(run, "run", "cancel", request), honest)
+        return outcome.state == "canceled"
 
     async def read(self, run: Run, request: Request) -> Results:
         """A run's results as they are told."""
@@ -204,7 +214,7 @@ class Protocol(Service):
         async def honest(_: Call) -> Results:
             return self.backend.results(run)
 
-        call = Call("result", self.service, "result", request, run.id, run.order.metadata, error=self.error)
+        call = self._about(run, "result", "result", request)
         results: Results = await self.south.injector.run(call, honest)
         return results
 
@@ -224,6 +234,10 @@ class Protocol(Service):
         if run is None or run.tenant != caller.tenant:
             raise Refusal(404, "Job not found.")
         return run
+
+    def _about(self, run: Run, layer: Layer, operation: str, request: Request) -> Call:
+        metadata = run.order.metadata
+        return Call(layer, self.service, operation, request, run.id, metadata, state=run.state, error=self.error)
 
     def _find(self, request: Request) -> tuple[Route | None, dict[str, str]]:
         for route in self.routes:

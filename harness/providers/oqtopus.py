@@ -10,8 +10,8 @@ given back, but change nothing; tokens are neither made nor withdrawn; users and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -47,6 +47,15 @@ DEFINITE: Mapping[int, bool] = {
 
 #: jobs that are registered and not submitted, at most; the oldest is given up
 _MAX_REGISTERED = 1_000
+#: status → the object store's name of the error, for errors that are not its own
+_STORE_CODES = {
+    400: "InvalidRequest",
+    401: "AccessDenied",
+    403: "AccessDenied",
+    404: "NoSuchKey",
+    429: "SlowDown",
+    503: "SlowDown",
+}
 _TOKEN_VALID_S = 90 * 86_400
 
 
@@ -56,6 +65,8 @@ class _Registered:
 
     id: str
     tenant: str
+    #: its place in the order of registration
+    ordinal: int
 
 
 class Oqtopus(Protocol):
@@ -86,7 +97,7 @@ class Oqtopus(Protocol):
 
     def __init__(self, backend: Backend, south: South, options: Mapping[str, Any]) -> None:
         super().__init__(backend, south, options)
-        self._storage = Storage(south.clock, south.seed)
+        self._storage = Storage(south.clock, south.seed, self.keys.tenants)
         self._registered: dict[str, _Registered] = {}
         self._ordinal = 0
 
@@ -112,6 +123,17 @@ class Oqtopus(Protocol):
         if isinstance(refusal.detail, str):
             return storage_error(refusal.status, refusal.detail, refusal.message)
         return Reply.of_json(refusal.status, {"message": refusal.message})
+
+    def error_to(self, request: Request) -> Callable[..., Reply]:
+        """Of the API, or of the object store behind presigned links."""
+        if not request.path.startswith("/storage"):
+            return self.error
+
+        def told(status: int, message: str, **headers: str) -> Reply:
+            reply = storage_error(status, _STORE_CODES.get(status, "InternalError"), message)
+            return replace(reply, headers={**reply.headers, **{k.replace("_", "-"): v for k, v in headers.items()}})
+
+        return told
 
     def received(self, request: Request, run: Run, reply: Reply) -> tuple[Mapping[int, float], ...] | None:
         """From the zip that arrived; an expectation value stands for the readouts it follows from."""
@@ -147,10 +169,9 @@ class Oqtopus(Protocol):
     # ------------------------------------------------------------ a job on its way in
 
     async def _register(self, request: Request, caller: Admission) -> Reply:
-        rng = stream(self.south.seed, "oqtopus", "job", self._ordinal)
-        self._ordinal += 1
-        job = str(UUID(int=rng.getrandbits(128), version=4))
-        self._registered[job] = _Registered(job, caller.tenant)
+        ordinal, self._ordinal = self._ordinal, self._ordinal + 1
+        job = str(UUID(int=stream(self.south.seed, "oqtopus", "job", ordinal).getrandbits(128), version=4))
+        self._registered[job] = _Registered(job, caller.tenant, ordinal)
         if len(self._registered) > _MAX_REGISTERED:
             self._drop(next(iter(self._registered)))
         form = self._storage.form(_base(request), _input_key(job))
@@ -168,6 +189,7 @@ class Oqtopus(Protocol):
         if upload is None:
             raise Refusal(400, "the input of the job has not been uploaded")
         order, kept = parse(request.body, upload, self._offered(), request.headers.get("traceparent"))
+        kept = replace(kept, ordinal=self._registered[job].ordinal)
         self._drop(job)
         self.backend.submit(order, caller.tenant, kept, run_id=job)
         return Reply.of_json(200, {"message": "job submitted"})
@@ -198,9 +220,9 @@ class Oqtopus(Protocol):
 
     async def _list(self, request: Request, caller: Admission) -> Reply:
         runs = [r for r in self.backend.runs_of(caller.tenant) if isinstance(r.kept, Job)]
-        told = [await self._told(r, "list", request, listed_only=True) for r in runs]
-        waiting = [_unsubmitted(r.id) for r in self._registered.values() if r.tenant == caller.tenant]
-        return Reply.of_json(200, page([*filter(None, told), *waiting], request.query))
+        told = {r.kept.ordinal: await self._told(r, "list", request, listed_only=True) for r in runs}
+        told |= {r.ordinal: _unsubmitted(r.id) for r in self._registered.values() if r.tenant == caller.tenant}
+        return Reply.of_json(200, page([told[k] for k in sorted(told) if told[k]], request.query))
 
     async def _told(self, run: Run, operation: str, request: Request, listed_only: bool = False) -> dict[str, Any]:
         view = await self.look(run, operation, request)
@@ -238,7 +260,7 @@ class Oqtopus(Protocol):
     async def _cancel(self, request: Request, caller: Admission, job: str) -> Reply:
         if not self._is_registered(job, caller):
             run = self.run(job, caller)
-            if self.backend.cancel(run) or run.state == "canceled":
+            if await self.cancel(run, request) or run.state == "canceled":
                 return Reply.of_json(200, {"message": "cancel request accepted"})
         wanted = "valid statuses for cancellation: 'submitted', 'ready' and 'running'"
         raise Refusal(404, f"{job} job is not in valid status for cancellation ({wanted})")
@@ -280,7 +302,7 @@ def _input_key(job: str) -> str:
     return f"{job}/input.zip"
 
 
-def _unsubmitted(job: str) -> dict[str, str]:
+def _unsubmitted(job: str) -> dict[str, Any]:
     return {"job_id": job, "status": "registered"}
 
 

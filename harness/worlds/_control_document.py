@@ -14,7 +14,8 @@ def _object(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
 
 
 def _list_of(name: str, key: str) -> Schema:
-    return _object(**{key: {"type": "array", "items": _ref(name)}})
+    listed: Schema = {"type": "array", "items": _ref(name)}
+    return _object((key,), **{key: listed})
 
 
 def _ref(name: str) -> Schema:
@@ -23,7 +24,7 @@ def _ref(name: str) -> Schema:
 
 _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
-_TIME: Schema = {"type": ["integer", "null"], "description": "nanoseconds since the server's start"}
+_TIME: Schema = {"type": ["integer", "null"], "description": "nanoseconds since 2026-01-01T00:00:00Z"}
 _ANY: Schema = {"type": "object", "additionalProperties": True}
 _TEXTS: Schema = {"type": "array", "items": _TEXT}
 

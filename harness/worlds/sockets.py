@@ -1,18 +1,21 @@
 """HTTP/1.1 on real sockets: requests in, replies out exactly as a wire.Reply says, broken ones included.
 
-h11 reads what clients send. Replies are written byte by byte here, because a reply may be meant to be wrong: cut in the
-middle, reset, in slow slices, under a false content-length. No library that guards the protocol would send those.
+Plain requests are read here, h11 judges everything else that a client may send. Replies are written byte by byte,
+because a reply may be meant to be wrong: cut in the middle, reset, in slow slices, under a false content-length. No
+library that guards the protocol would send those.
 """
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
+import re
 import socket
 import struct
 import termios
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import cast
 
@@ -36,10 +39,21 @@ _PHRASES = {int(s): s.phrase.encode() for s in HTTPStatus}
 
 #: (request, status, message) → the error as the one who was asked would say it
 Refuse = Callable[[Request, int, str], Reply]
+#: told of a handler whose client has gone; it cancels it, or lets it go on
+HangUp = Callable[["asyncio.Task[None]"], object]
+
+#: What nearly every request looks like: h11 is asked for the rest. The same grammar (RFC 9112), told in one expression.
+_HEAD = re.compile(rb"([A-Z]+) (/[!-~]*) HTTP/1\.1\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)+)\r\n")
+#: headers that mean more than a value
+_SPECIAL = frozenset({"transfer-encoding", "expect", "upgrade", "connection"})
 
 
-class TooLong(Exception):
-    """A body beyond the limit."""
+class _Refused(Exception):
+    """The request can't be taken; caught where it is read."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        super().__init__(message)
 
 
 def _plainly(_request: Request, status: int, message: str) -> Reply:
@@ -47,7 +61,7 @@ def _plainly(_request: Request, status: int, message: str) -> Reply:
 
 
 class HttpServer:
-    """Answers every request that comes in on one port. A client that hangs up cancels its handler."""
+    """Answers every request that comes in on one port."""
 
     def __init__(
         self,
@@ -55,9 +69,13 @@ class HttpServer:
         clock: Clock,
         *,
         refuse: Refuse = _plainly,
+        hang_up: HangUp = asyncio.Task.cancel,
         body_limit_bytes: int = BODY_LIMIT_BYTES,
     ) -> None:
-        self.handler, self.clock, self.refuse, self.body_limit_bytes = handler, clock, refuse, body_limit_bytes
+        self.handler, self.clock, self.body_limit_bytes = handler, clock, body_limit_bytes
+        self.refuse, self.hang_up = refuse, hang_up
+        #: handlers at work, those of clients that have gone as well
+        self.tasks: set[asyncio.Task[None]] = set()
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
 
@@ -86,8 +104,11 @@ class HttpServer:
         if self._server is None:
             return
         self._server.close()
-        tasks = [task for c in list(self._connections) if (task := c.abort()) is not None]
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in list(self._connections):
+            connection.abort()
+        for task in list(self.tasks):
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
         await self._server.wait_closed()
 
     def _connected(self) -> _Connection:
@@ -95,15 +116,17 @@ class HttpServer:
 
 
 class _Connection(asyncio.Protocol):
-    """One client: its requests one after the other, its bytes read by h11, a fresh reader for each request."""
+    """One client: its requests one after the other."""
 
     def __init__(self, server: HttpServer, register: set[_Connection]) -> None:
         self._server, self._register = server, register
         self._transport: asyncio.Transport
-        self._reader = _new_reader()
+        #: of the request at hand, if it is no plain one
+        self._reader: h11.Connection | None = None
         self._incoming: _Incoming | None = None
         self._task: asyncio.Task[None] | None = None
-        self._backlog = bytearray()
+        #: bytes behind the request at hand
+        self._backlog = b""
         self._writable: asyncio.Future[None] | None = None
         #: bytes that a refused client may still send; None: it is not refused
         self._discarding: int | None = None
@@ -123,7 +146,7 @@ class _Connection(asyncio.Protocol):
         if self._linger is not None:
             self._linger.cancel()
         if self._task is not None:
-            self._task.cancel()
+            self._server.hang_up(self._task)
 
     def data_received(self, data: bytes) -> None:
         """More bytes; those that come while a request is being answered wait."""
@@ -134,8 +157,7 @@ class _Connection(asyncio.Protocol):
             if len(self._backlog) > _BACKLOG_BYTES:
                 self._transport.pause_reading()
         else:
-            self._reader.receive_data(data)
-            self._read_on()
+            self._read(data)
 
     def eof_received(self) -> bool:
         """The client sends no more; half-closed clients don't exist among HTTP clients, so it has hung up."""
@@ -151,47 +173,72 @@ class _Connection(asyncio.Protocol):
             self._writable.set_result(None)
         self._writable = None
 
-    def abort(self) -> asyncio.Task[None] | None:
-        """Break off; returns what was being done."""
+    def abort(self) -> None:
+        """Break off."""
         self._transport.abort()
-        return self._task
 
     # ------------------------------------------------------------ requests
 
-    def _read_on(self) -> None:
-        """As far as the bytes go, but not beyond one request."""
+    def _read(self, data: bytes) -> None:
         try:
-            while self._discarding is None and self._task is None:
-                event = self._reader.next_event()
-                if event is h11.NEED_DATA or event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
-                    return
-                self._take(event)
+            if self._reader is not None:
+                self._read_odd(self._reader, data)
+            elif self._incoming is not None:
+                self._read_body(self._incoming, data)
+            elif (plain := _plain_head(data)) is not None:
+                head, end = plain
+                self._begin(head)
+                self._read_body(head, data[end:])
+            else:
+                self._reader = h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_LIMIT_BYTES)
+                self._read_odd(self._reader, data)
         except h11.RemoteProtocolError as error:
             self._refuse(Request("", ""), error.error_status_hint, f"malformed request: {error}")
-        except TooLong:
-            self._refuse(self._asked(), 413, f"a body may have {self._server.body_limit_bytes} bytes at most")
-        except zlib.error as error:
-            self._refuse(self._asked(), 400, f"malformed body: {error}")
+        except _Refused as refused:
+            self._refuse(self._asked(), refused.status, str(refused))
 
-    def _take(self, event: object) -> None:
-        if isinstance(event, h11.Request):
-            self._incoming = _Incoming(event, self._server.body_limit_bytes)
-            if self._incoming.oversize:
-                raise TooLong
-            if self._reader.they_are_waiting_for_100_continue:
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        elif isinstance(event, h11.Data) and self._incoming is not None:
-            self._incoming.add(event.data)
-        elif isinstance(event, h11.EndOfMessage) and self._incoming is not None:
-            request = self._incoming.request(whole=True)
-            keep = self._reader.their_state in (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL)
-            self._task = asyncio.get_running_loop().create_task(self._answer(request, keep))
+    def _begin(self, head: _Incoming) -> None:
+        self._incoming = head
+        head.check(self._server.body_limit_bytes)
+
+    def _read_body(self, incoming: _Incoming, data: bytes) -> None:
+        missing = incoming.length - incoming.size
+        incoming.add(data[:missing])
+        if incoming.size == incoming.length:
+            self._backlog = data[missing:]
+            self._start(incoming, keep=True)
+
+    def _read_odd(self, reader: h11.Connection, data: bytes) -> None:
+        """As far as the bytes go, but not beyond one request."""
+        reader.receive_data(data)
+        while True:
+            event = reader.next_event()
+            if isinstance(event, h11.Request):
+                self._begin(_incoming(event))
+                if reader.they_are_waiting_for_100_continue:
+                    self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            elif isinstance(event, h11.Data) and self._incoming is not None:
+                self._incoming.add(bytes(event.data))
+            elif isinstance(event, h11.EndOfMessage) and self._incoming is not None:
+                self._backlog = reader.trailing_data[0]
+                self._start(self._incoming, keep=reader.their_state is h11.DONE)
+                return
+            else:
+                return
+
+    def _start(self, incoming: _Incoming, keep: bool) -> None:
+        task = asyncio.get_running_loop().create_task(self._answer(incoming.whole(), keep))
+        self._task = task
+        self._server.tasks.add(task)
+        task.add_done_callback(self._server.tasks.discard)
 
     def _asked(self) -> Request:
-        return self._incoming.request(whole=False) if self._incoming is not None else Request("", "")
+        return self._incoming.bare() if self._incoming is not None else Request("", "")
 
     async def _answer(self, request: Request, keep: bool) -> None:
         reply = await self._served(request)
+        if self._transport.is_closing():
+            return
         ended = await self._send(reply, request.method == "HEAD", keep)
         self._task = None
         if not ended and not self._transport.is_closing():
@@ -208,13 +255,11 @@ class _Connection(asyncio.Protocol):
 
     def _next(self) -> None:
         """The next request, of which a part may be here already."""
-        pending = self._reader.trailing_data[0] + bytes(self._backlog)
-        self._backlog.clear()
+        self._reader = self._incoming = None
+        pending, self._backlog = self._backlog, b""
         self._transport.resume_reading()
-        self._reader, self._incoming = _new_reader(), None
         if pending:
-            self._reader.receive_data(pending)
-            self._read_on()
+            self._read(pending)
 
     def _refuse(self, request: Request, status: int, message: str) -> None:
         """Say no, close our side, and let the client finish what it is sending."""
@@ -283,48 +328,89 @@ class _Connection(asyncio.Protocol):
 class _Incoming:
     """A request as it comes in."""
 
-    def __init__(self, head: h11.Request, limit_bytes: int) -> None:
-        self._head, self._limit, self._size = head, limit_bytes, 0
+    def __init__(self, method: str, target: str, headers: Mapping[str, str]) -> None:
+        self._method, self._target, self._headers = method, target, headers
         self._parts: list[bytes] = []
-        self._headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in head.headers}
-        #: it says itself that its body is beyond the limit
-        self.oversize = int(self._headers.get("content-length", "0")) > limit_bytes
+        #: of the body: as declared, as it came, as it may be
+        self.length, self.size, self._limit = int(headers.get("content-length", "0")), 0, 0
+
+    def check(self, limit: int) -> None:
+        """Whether the head alone says that it is too much; raises _Refused."""
+        self._limit = limit
+        if (
+            len(self._target) + sum(map(len, self._headers)) + sum(map(len, self._headers.values()))
+            > HEADER_LIMIT_BYTES
+        ):
+            raise _Refused(431, f"headers may have {HEADER_LIMIT_BYTES} bytes at most")
+        if self.length > limit:
+            raise self._too_long()
 
     def add(self, data: bytes) -> None:
-        """A piece of the body; raises TooLong."""
-        self._size += len(data)
-        if self._size > self._limit:
-            raise TooLong
-        self._parts.append(bytes(data))
+        """A piece of the body; raises _Refused."""
+        self.size += len(data)
+        if self.size > self._limit:
+            raise self._too_long()
+        self._parts.append(data)
 
-    def request(self, whole: bool) -> Request:
-        """As a value; its body only if it is there ``whole``, unpacked. Raises TooLong or zlib.error."""
-        path, _, query = _target(self._head.target.decode("latin-1")).partition("?")
-        body = b"".join(self._parts) if whole else b""
-        headers = self._headers
-        if body and headers.get("content-encoding") in ("gzip", "deflate"):
-            body = _unpacked(body, self._limit)
-            headers = {k: v for k, v in headers.items() if k != "content-encoding"}
-        return Request(self._head.method.decode("latin-1"), path, Request.parse_query(query), headers, body)
+    def bare(self) -> Request:
+        """As far as its head goes."""
+        path, _, query = _target(self._target).partition("?")
+        return Request(self._method, path, Request.parse_query(query) if query else {}, self._headers)
+
+    def whole(self) -> Request:
+        """With its body, unpacked; raises _Refused."""
+        body, bare = b"".join(self._parts), self.bare()
+        if not body:
+            return bare
+        if self._headers.get("content-encoding") not in ("gzip", "deflate"):
+            return replace(bare, body=body)
+        headers = {k: v for k, v in self._headers.items() if k != "content-encoding"}
+        return replace(bare, body=self._unpacked(body), headers=headers)
+
+    def _unpacked(self, body: bytes) -> bytes:
+        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+        try:
+            found = unpacker.decompress(body, self._limit + 1)
+        except zlib.error as error:
+            raise _Refused(400, f"malformed body: {error}") from None
+        if len(found) > self._limit:
+            raise self._too_long()
+        if not unpacker.eof:
+            raise _Refused(400, "malformed body: it ends too early")
+        return found
+
+    def _too_long(self) -> _Refused:
+        return _Refused(413, f"a body may have {self._limit} bytes at most")
+
+
+def _incoming(head: h11.Request) -> _Incoming:
+    headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in head.headers}
+    return _Incoming(head.method.decode("latin-1"), head.target.decode("latin-1"), headers)
+
+
+def _plain_head(data: bytes) -> tuple[_Incoming, int] | None:
+    """A request's head that is whole and has nothing special about it, and where it ends."""
+    if (found := _HEAD.match(data)) is None:
+        return None
+    headers: dict[str, str] = {}
+    for line in found[3].decode("latin-1").split("\r\n")[:-1]:
+        name, _, value = line.partition(":")
+        name = name.lower()
+        if name in headers or (name in _SPECIAL and (name, value.strip(" \t").lower()) != ("connection", "keep-alive")):
+            return None
+        headers[name] = value.strip(" \t")
+    if "host" not in headers or not _is_length(headers.get("content-length", "0")):
+        return None
+    return _Incoming(found[1].decode(), found[2].decode(), headers), found.end()
+
+
+def _is_length(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 16
 
 
 def _target(raw: str) -> str:
     """Path and query; a client that takes us for a proxy names the host before them."""
     return raw if raw.startswith("/") or "://" not in raw else "/" + raw.split("://", 1)[1].partition("/")[2]
-
-
-def _unpacked(body: bytes, limit: int) -> bytes:
-    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-    found = unpacker.decompress(body, limit + 1)
-    if len(found) > limit:
-        raise TooLong
-    if not unpacker.eof:
-        raise zlib.error("it ends too early")
-    return found
-
-
-def _new_reader() -> h11.Connection:
-    return h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_LIMIT_BYTES)
 
 
 def _head(reply: Reply, keep: bool) -> bytes:

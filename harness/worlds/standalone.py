@@ -7,18 +7,18 @@ also at its bare paths; under ``/qharness/`` the server itself can be asked and 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from harness.backend.devices import DEVICES, Device
 from harness.backend.runs import Backend
-from harness.clock import NS_PER_MS, LoopClock
+from harness.clock import EPOCH_S, NS_PER_MS, LoopClock
 from harness.errors import UsageProblem
 from harness.injection import Injector
 from harness.providers._protocol import Protocol
-from harness.registry import subclasses
+from harness.registry import names, subclass
 from harness.south import South
 from harness.wire import LOST, Reply, Request
 from harness.worlds.control import PREFIX as CONTROL
@@ -63,9 +63,15 @@ class Answered:
     faults: tuple[str, ...]
 
 
-def known_protocols() -> Mapping[str, type[Protocol]]:
-    """Every provider protocol by name."""
-    return subclasses("harness.providers", Protocol)  # type: ignore[type-abstract]
+def protocol_names() -> tuple[str, ...]:
+    """Every provider protocol there is; none is loaded."""
+    return names("harness.providers")
+
+
+def _protocol(name: str) -> type[Protocol]:
+    if name not in protocol_names():
+        raise UsageProblem(f"no protocol is called {name!r}; known: {', '.join(protocol_names())}")
+    return subclass("harness.providers", name, Protocol)  # type: ignore[type-abstract]
 
 
 class Standalone:
@@ -73,7 +79,7 @@ class Standalone:
 
     def __init__(self, serving: Serving, on_answer: Callable[[Answered], None] | None = None) -> None:
         self.serving, self._on_answer = serving, on_answer
-        self.clock = LoopClock(asyncio.get_running_loop())
+        self.clock = _wall_clock(asyncio.get_running_loop())
         self.journal = Journal(self.clock, serving.keep_events)
         self.injector = Injector((), self.clock, self.journal, serving.seed)
         self.injector.begin()
@@ -90,16 +96,17 @@ class Standalone:
         self._switchboard = Switchboard(self.protocols, self.injector, self.journal, live=True)
         self.control = ControlApi(self.backend, self.injector, self.clock, serving.token)
         self.server = HttpServer(
-            self._answer, self.clock, refuse=self._refuse, body_limit_bytes=serving.body_limit_bytes
+            self._answer,
+            self.clock,
+            refuse=self._refuse,
+            hang_up=self._switchboard.hang_up,
+            body_limit_bytes=serving.body_limit_bytes,
         )
 
     def _protocols(self) -> dict[str, Protocol]:
-        known = known_protocols()
-        if unknown := [name for name in self.serving.protocols if name not in known]:
-            raise UsageProblem(f"no protocol is called {unknown[0]!r}; known: {', '.join(sorted(known))}")
         south = South(clock=self.clock, recorder=self.journal, injector=self.injector, seed=self.serving.seed)
         options: dict[str, Any] = {"keys": dict(self.serving.keys)} if self.serving.keys else {}
-        return {name: known[name].over(self.backend, south, options) for name in self.serving.protocols}
+        return {name: _protocol(name).over(self.backend, south, options) for name in self.serving.protocols}
 
     # ------------------------------------------------------------ life
 
@@ -187,14 +194,6 @@ class Standalone:
         return self.protocols[name].error(status, message)
 
 
-async def serve(
-    serving: Serving,
-    until: asyncio.Event,
-    ready: Callable[[Standalone], None],
-    on_answer: Callable[[Answered], None] | None = None,
-) -> None:
-    """Serve until told to stop; ``ready`` is called once it listens."""
-    async with Standalone(serving, on_answer) as server:
-        ready(server)
-        with suppress(asyncio.CancelledError):
-            await until.wait()
+def _wall_clock(loop: asyncio.AbstractEventLoop) -> LoopClock:
+    """Counts from the epoch of all plays, so that the dates it gives are today's: clients compare them with theirs."""
+    return LoopClock(loop, start_s=loop.time() - (time.time() - EPOCH_S))

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness.facts import ServiceCalled
 from harness.injection import Call, Injector
@@ -23,8 +24,8 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 class Switchboard:
     """Connects hosts to doubles. A double goes on working when its caller has hung up or died, as a server does.
 
-    ``live``: the wire is a real one. Calls take no time of their own here, keep the context they are asked in, and one
-    whose caller has gone and that can have no effect any more is dropped, so that a hang holds nothing for nobody.
+    ``live``: the wire is a real one. Calls take no time of their own and are served in the task that asks; who owns it
+    must tell ``hang_up`` instead of cancelling it.
     """
 
     def __init__(
@@ -32,6 +33,8 @@ class Switchboard:
     ) -> None:
         self._doubles, self._injector, self._recorder, self._live = doubles, injector, recorder, live
         self._tasks: set[asyncio.Task[Reply]] = set()
+        #: what is being served in whose task, if live
+        self._exchanges: dict[asyncio.Task[Any] | None, _Exchange] = {}
         # Doubles live outside the target's life: its crash must not touch them.
         self._context = contextvars.copy_context()
 
@@ -46,30 +49,40 @@ class Switchboard:
         site = double.site(request)
         asked = ServiceCalled(service=double.service, operation=site.operation, run=site.run)
         exchange = _Exchange(double, request, site, self._recorder.record(asked, "invoke"))
-        context = contextvars.copy_context() if self._live else self._context.copy()
-        task = asyncio.create_task(self._serve(exchange), context=context)
+        if self._live:
+            return await self._serve_here(exchange)
+        task = asyncio.create_task(self._serve(exchange), context=self._context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         reply: Reply | None = None
         try:
             reply = await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if self._live and exchange.is_without_effect:
-                task.cancel()
-            raise
         finally:
             self._answered(exchange, reply or LOST)
         return reply
 
+    def hang_up(self, task: asyncio.Task[Any]) -> None:
+        """Nobody waits for what a task is asking: it is dropped if it can have no effect any more, else goes on."""
+        exchange = self._exchanges.get(task)
+        if exchange is None or exchange.is_without_effect:
+            task.cancel()
+        else:
+            exchange.abandoned = True
+
+    async def _serve_here(self, exchange: _Exchange) -> Reply:
+        task = exchange.task = asyncio.current_task()
+        self._exchanges[task] = exchange
+        reply: Reply = LOST
+        try:
+            reply = await self._injector.run(_call(exchange), exchange.handle)
+        finally:
+            del self._exchanges[task]
+            self._answered(exchange, LOST if exchange.abandoned else reply)
+        return reply
+
     async def _serve(self, exchange: _Exchange) -> Reply:
-        site = exchange.site
-        double = exchange.double
-        call = Call("http", double.service, site.operation, exchange.request, site.run, error=double.error)
-        if self._live:
-            found: Reply = await self._injector.run(call, exchange.handle)
-            return found
         await asyncio.sleep(WIRE_LATENCY_MS / 1000)
-        reply: Reply = await self._injector.run(call, exchange.handle)
+        reply: Reply = await self._injector.run(_call(exchange), exchange.handle)
         await asyncio.sleep(WIRE_LATENCY_MS / 1000)
         return reply
 
@@ -92,6 +105,12 @@ class Switchboard:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
+def _call(exchange: _Exchange) -> Call:
+    double, site = exchange.double, exchange.site
+    error = double.error_to(exchange.request)
+    return Call("http", double.service, site.operation, exchange.request, site.run, error=error)
+
+
 @dataclass
 class _Exchange:
     """One request under way; ``own`` are the double's own answers, so that a changed one can be told from them."""
@@ -101,6 +120,9 @@ class _Exchange:
     site: Site
     cause: int
     own: list[Reply] = field(default_factory=list)
+    #: in which it is served, if live; its caller has hung up, but it goes on
+    task: asyncio.Task[Any] | None = None
+    abandoned: bool = False
 
     @property
     def is_without_effect(self) -> bool:
@@ -110,4 +132,6 @@ class _Exchange:
     async def handle(self, call: Call) -> Reply:
         """What the double says, undisturbed."""
         self.own.append(await self.double.handle(call.request or self.request))
+        if self.abandoned and self.task is not None:
+            self.task.cancel()
         return self.own[-1]

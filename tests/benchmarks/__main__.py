@@ -1,6 +1,7 @@
 """How fast a play is, against its limits: the target's own bare ASGI calls, and the play's parts by profile.
 
 python -m tests.benchmarks [--seconds 5]
+python -m tests.benchmarks serving [--seconds 5] [--only jobs|faults|latency|memory]
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from harness.inputs.target import Target
 from harness.judging import judge, known_invariants
 from harness.model import History, Plan, Step
 from harness.worlds.asgi import AsgiWorld
+from tests.benchmarks import serving
 
 ROOT = Path(__file__).parents[2]
 TARGETS = {"reference": "targets/reference/target.yaml", "courier": "tests/targets/courier/target.yaml"}
@@ -114,9 +116,19 @@ def profile(world: AsgiWorld, plan: Plan) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=("plays", "serving"), default="plays")
     parser.add_argument("--seconds", type=float, default=5.0)
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--only", choices=(*serving.PARTS, "memory"), default="")
+    asked = parser.parse_args()
+    if asked.what == "serving":
+        serving.main(asked.seconds, asked.only)
+    else:
+        plays(asked.seconds)
+
+
+def plays(seconds: float) -> None:
+    """How fast plans are played."""
     for name, path in TARGETS.items():
         target = load_target(ROOT / path)
         floor = bare_rate(target, seconds / 2)

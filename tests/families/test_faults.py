@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING
 from typing import Any
 
 import pytest
 
+from harness.backend.circuit import Circuit, Gate
+from harness.backend.orders import Order
 from harness.doubles.policy import Policy
 from harness.facts import FaultFired, RunAccepted
-from harness.injection import Fault, build, known_faults
+from harness.injection import Call, Fault, build, known_faults
 from harness.model import FaultUse, Schedule
 from harness.providers.ionq import IonQ
 from harness.registry import modules
@@ -24,36 +27,46 @@ AROUND = [(n, k) for n, k in FAULTS if k.layer != "process"]
 every = pytest.mark.parametrize(("name", "kind"), FAULTS, ids=[n for n, _ in FAULTS])
 around = pytest.mark.parametrize(("name", "kind"), AROUND, ids=[n for n, _ in AROUND])
 LONG_MS = 10_000_000
+BELL = Circuit(2, (Gate("h", (0,)), Gate("x", (1,), (0,))))
+
+
+def armed(name: str, params: Mapping[str, Any]) -> FaultUse:
+    """A use that waits until the stage is set."""
+    return FaultUse(fault=name, params={"after_step": "go", **params})
 
 
 async def calls(scene: Scene, kind: type[Fault], count: int) -> list[Any]:
     """So many calls at a site that the fault knows, one after the other; what came back."""
-    if kind.layer == "run":
-        return await _runs(scene, count)
     if kind.service == "policy":
         policy = Policy.make(scene.south, {"decisions": {"p": "true"}})
+        scene.injector.step_begins("go")
         return [await scene.send(policy, "POST", "/v1/data/p", {}) for _ in range(count)]
     q = IonQ.make(scene.south, {})
-    replies = await _requests(scene, q, kind.operations[0], count)
+    site = (kind.drawn or kind.operations)[0]
+    if site in ("queue", "execute") or (site, kind.layer) == ("session", "run"):
+        found = await _stages(scene, q, site, count)
+    else:
+        found = await _requests(scene, q, site, kind, count)
     await q.aclose()
-    return replies
+    return found
 
 
-async def _runs(scene: Scene, count: int) -> list[Any]:
-    q = IonQ.make(scene.south, {})
+async def _stages(scene: Scene, q: IonQ, site: str, count: int) -> list[Any]:
+    """Runs, each in a session of its own where that is the site; how they ended."""
+    scene.injector.step_begins("go")
     for _ in range(count):
-        await scene.send(q, "POST", "/v0.4/jobs", bell(10))
+        session = q.backend.open_session("qpu.forte-1", "", "batch", 60_000, 0) if site == "session" else None
+        q.backend.submit(
+            Order(device="qpu.forte-1", circuits=(BELL,), shots=10, session=session.id if session else None)
+        )
         await scene.clock.sleep_ms(LONG_MS)
-    states = [r.state for r in q.backend.runs]
-    await q.aclose()
-    return states
+    return [r.state for r in q.backend.runs]
 
 
-async def _requests(scene: Scene, q: IonQ, operation: str, count: int) -> list[Reply]:
-    # a cancel needs a run that is still alive, a result one that has ended
-    raw = await q.handle(_submission(1_000_000 if operation == "cancel" else 10))
-    await scene.clock.sleep_ms(5_000)
-    job = json.loads(raw.body)["id"]
+async def _requests(scene: Scene, q: IonQ, site: str, kind: type[Fault], count: int) -> list[Reply]:
+    jobs = await _jobs(scene, q, (10,) if site == "list" else (10, 1_000_000, 10))
+    job = jobs["started" if site == "cancel" else _state_it_knows(scene, kind, site)]
+    scene.injector.step_begins("go")
     sites: dict[str, tuple[str, str, Any]] = {
         "submit": ("POST", "/v0.4/jobs", bell(10)),
         "status": ("GET", f"/v0.4/jobs/{job}", None),
@@ -62,7 +75,23 @@ async def _requests(scene: Scene, q: IonQ, operation: str, count: int) -> list[R
         "list": ("GET", "/v0.4/jobs", None),
         "device": ("GET", "/v0.4/backends/simulator", None),
     }
-    return [await scene.send(q, *sites[operation]) for _ in range(count)]
+    return [await scene.send(q, *sites[site]) for _ in range(count)]
+
+
+async def _jobs(scene: Scene, q: IonQ, all_shots: Sequence[int]) -> dict[str, str]:
+    """A job in each state: state → id."""
+    ids = []
+    for shots in all_shots:
+        ids.append(json.loads((await q.handle(_submission(shots))).body)["id"])
+        await scene.clock.sleep_ms(1_500)
+    return dict(zip(("completed", "started", "submitted"), ids, strict=False))
+
+
+def _state_it_knows(scene: Scene, kind: type[Fault], site: str) -> str:
+    """The state of a run that the fault, as it is set, is about."""
+    fault = next((build(a.use) for a in scene.injector.uses), kind())
+    states = ("completed", "started", "submitted")
+    return next((s for s in states if fault.knows(Call(fault.layer, "backend", site, state=s))), states[0])
 
 
 def _submission(shots: int) -> Request:
@@ -84,10 +113,11 @@ def test_it_says_what_it_does_and_where_it_was_seen(name: str, kind: type[Fault]
     """A docstring of its own; evidence as owner/repo#number, or the word that there is none."""
     doc = kind.__doc__ or ""
     assert len(doc.split()) >= 15
-    assert kind.evidence or "no evidence" in doc
+    assert kind.evidence or re.search(r"no\s+evidence", doc)
     assert all(re.fullmatch(r"[\w.-]+/[\w.-]+#\d+", e) for e in kind.evidence)
     assert len(set(kind.evidence)) == len(kind.evidence)
     assert kind.operations
+    assert set(kind.drawn) <= set(kind.operations)
 
 
 @every
@@ -121,7 +151,7 @@ def test_it_strikes_times_after_skip(name: str, kind: type[Fault], skip: int, ti
         await calls(scene, kind, 4)
         assert len(fired(scene)) == (times or 4 - skip)
 
-    play(act, [FaultUse(fault=name, params={"skip": skip, "times": times, "for_ms": 0})])
+    play(act, [armed(name, {"skip": skip, "times": times, "for_ms": 0})])
 
 
 @around
@@ -132,9 +162,9 @@ def test_it_never_strikes_once_healed(name: str, kind: type[Fault]) -> None:
         scene.injector.heal()
         results = await calls(scene, kind, 2)
         assert fired(scene) == []
-        assert all(r == "completed" if kind.layer == "run" else 200 <= r.status < 300 for r in results)
+        assert all(r == "completed" if isinstance(r, str) else 200 <= r.status < 300 for r in results)
 
-    play(act, [FaultUse(fault=name, params={"times": 0})])
+    play(act, [armed(name, {"times": 0})])
 
 
 @around
@@ -152,7 +182,7 @@ def test_it_lets_go_when_healed(name: str, kind: type[Fault]) -> None:
         await task
 
     for choice in _ways(kind):
-        play(act, [FaultUse(fault=name, params=choice)])
+        play(act, [armed(name, choice)])
 
 
 def _ways(kind: type[Fault]) -> list[dict[str, Any]]:
@@ -170,7 +200,7 @@ def test_it_is_deterministic(name: str, kind: type[Fault]) -> None:
         return scene.recorder.history()
 
     for params in _ways(kind):
-        uses = [FaultUse(fault=name, params=params)]
+        uses = [armed(name, params)]
         schedule = Schedule(strategy="permute", seed=3)
         assert play(act, uses, schedule=schedule) == play(act, uses, schedule=schedule)
 
@@ -183,8 +213,8 @@ def test_it_has_bounds(name: str, kind: type[Fault]) -> None:
         await calls(scene, kind, 1)
         assert fired(scene) == []
 
-    play(act, [FaultUse(fault=name, params={"where": "method == 'NONE' || run == 'none'"})])
-    play(act, [FaultUse(fault=name, params={"on": ["nowhere"]})])
+    play(act, [armed(name, {"where": "method == 'NONE' || run == 'none'"})])
+    play(act, [armed(name, {"on": ["nowhere"]})])
 
 
 def test_accepting_is_told_from_refusing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
@@ -254,3 +255,56 @@ def draws(uses: list[FaultUse]) -> list[float]:
         return [armed.act.rng.random() for armed in scene.injector._all]
 
     return play(act, uses)
+
+
+# ---------------------------------------------------------------- adding and removing while it runs
+
+
+def test_faults_come_and_go() -> None:
+    async def act(scene: Scene) -> None:
+        inject = scene.injector
+        first, second = inject.add(use(times=0)), inject.add(use("http_error", times=0, status=500))
+        assert [(a.index, a.use.fault) for a in inject.uses] == [(first, "noop"), (second, "http_error")]
+        reply = await inject.run(call(), answer)
+        assert reply.status == 500
+        assert [a.fired for a in inject.uses] == [1, 1]
+        assert (inject.remove(second), inject.remove(second)) == (True, False)
+        assert await inject.run(call(), answer) == FINE
+        inject.clear()
+        assert inject.uses == ()
+        assert inject.add(use()) == second + 1, "an index is never used again"
+
+    play(act)
+
+
+def test_a_removed_fault_lets_go_of_what_it_holds() -> None:
+    async def act(scene: Scene) -> None:
+        index = scene.injector.add(use("latency", ms=600_000))
+        other = scene.injector.add(use("latency", ms=5_000, on=["status"]))
+        held = asyncio.create_task(scene.injector.run(call(), answer))
+        await scene.clock.sleep_ms(1_000)
+        assert not held.done()
+        scene.injector.remove(index)
+        assert await held == FINE
+        assert scene.clock.now_ns() == 1_000_000_000
+        assert [a.index for a in scene.injector.uses] == [other]
+
+    play(act)
+
+
+def test_a_fault_remembers_from_call_to_call_for_itself_alone() -> None:
+    async def act(scene: Scene) -> None:
+        one, two = (scene.injector._all[i].act.memory for i in (0, 1))
+        one["seen"] = 1
+        assert two == {}
+
+    play(act, [use(), use()])
+
+
+def test_what_is_added_wrong_is_refused() -> None:
+    async def act(scene: Scene) -> None:
+        with pytest.raises(UsageProblem, match="no fault is called"):
+            scene.injector.add(use("gremlin"))
+        assert scene.injector.uses == ()
+
+    play(act)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.wire import LOST, Reply, Request
+from harness.wire import AT_ONCE, LOST, Pace, Reply, Request
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 
@@ -43,3 +43,25 @@ def test_a_cut_reply_is_another_one_and_nothing_comes_of_a_lost_one() -> None:
     assert whole.cut(2) == Reply(200, b"abc", cut_at=2)
     assert whole.cut_at is None
     assert (LOST.status, LOST.body, LOST.cut_at) == (0, b"", 0)
+
+
+@pytest.mark.parametrize(
+    ("pace", "size", "total_ms"),
+    [
+        (AT_ONCE, 100, 0),
+        (Pace(first_byte_ms=50), 100, 50),
+        (Pace(slice_bytes=10, slice_ms=5), 100, 45),
+        (Pace(first_byte_ms=1, slice_bytes=30, slice_ms=5), 100, 16),
+        (Pace(slice_bytes=10, slice_ms=5), 0, 0),
+    ],
+)
+def test_a_pace_takes_its_time(pace: Pace, size: int, total_ms: float) -> None:
+    assert pace.total_ms(size) == total_ms
+
+
+@pytest.mark.parametrize(
+    ("declared", "body"), [("3", b"abc"), ("2", b"ab"), ("0", b""), ("4", None), ("many", b"abc"), (None, b"abc")]
+)
+def test_a_client_reads_what_is_declared(declared: str | None, body: bytes | None) -> None:
+    headers = {} if declared is None else {"content-length": declared}
+    assert Reply(200, b"abc", headers).declared_body == body

@@ -21,7 +21,7 @@ from harness.clock import EPOCH_S
 from harness.facts import CallAnswered
 from harness.loop import LIFE, Life, VirtualLoop
 from harness.model import Plan, Schedule, Step
-from harness.wire import LOST, Reply, Request
+from harness.wire import LOST, Pace, Reply, Request
 from harness.worlds import isolation
 from harness.worlds.asgi import AsgiWorld
 from tests.unit.worlds import tiny
@@ -134,6 +134,7 @@ def test_a_request_reaches_the_double_behind_its_host() -> None:
         (LOST, httpx.ReadError, "the connection broke"),
         (None, httpx.ReadError, "the connection broke"),
         (Reply(200, b"abc", cut_at=2), httpx.RemoteProtocolError, "after 2 bytes"),
+        (Reply(200, b"abc", {"content-length": "9"}), httpx.RemoteProtocolError, "after 3 bytes"),
     ],
 )
 def test_a_broken_connection_is_what_httpx_makes_of_it(reply: Reply | None, error: type[Exception], words: str) -> None:
@@ -160,6 +161,29 @@ def test_a_slow_double_runs_into_the_targets_own_timeout() -> None:
 
     inside(act, route, ("policy.test",))
     assert ended == [5.0, 65.0]
+
+
+@pytest.mark.parametrize(
+    ("pace", "took_s", "in_time"),
+    [
+        (Pace(first_byte_ms=3_000), 3.0, True),
+        (Pace(first_byte_ms=6_000), 5.0, False),
+        (Pace(slice_bytes=1, slice_ms=4_000), 8.0, True),
+        (Pace(slice_bytes=1, slice_ms=6_000), 5.0, False),
+    ],
+)
+def test_a_read_timeout_counts_from_byte_to_byte(pace: Pace, took_s: float, in_time: bool) -> None:
+    async def route(*_: Any) -> Reply:
+        return Reply(200, b"abc", pace=pace)
+
+    async def act() -> tuple[bool, float]:
+        try:
+            answered = (await get()).content == b"abc"
+        except httpx.ReadTimeout:
+            answered = False
+        return answered, asyncio.get_running_loop().time()
+
+    assert inside(act, route, ("policy.test",)) == (in_time, took_s)
 
 
 def test_blocking_code_gives_way_at_its_database_calls_but_not_in_a_transaction() -> None:

@@ -40,8 +40,8 @@ class Echo:
         self.handled.append(request)
         return self.reply
 
-    def error(self, status: int, message: str, **headers: str) -> Reply:
-        return Reply(status, message.encode(), headers)
+    def error_to(self, request: Request) -> Callable[..., Reply]:
+        return lambda status, message, **headers: Reply(status, message.encode(), headers)
 
     def after(self, request: Request, site: Site, reply: Reply) -> None:
         assert (request, site) == (ASKED, Site("status", "r1"))

@@ -1,0 +1,1 @@
+"""Real, unmodified vendor clients against a served backend."""

@@ -1,0 +1,1 @@
+"""Programs of the table that run in a client's own environment."""

@@ -1,0 +1,185 @@
+"""amazon-braket-sdk, unmodified, against a served backend: everything a pipeline asks of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pytest
+
+from harness.backend.devices import DEVICES, Device
+from harness.calibration import Calibration
+from harness.providers import _braket_devices as listed
+from tests.clients.server import Client, ClientFailed, Served, served
+
+pytestmark = pytest.mark.timeout(180)
+
+#: one false alarm in so many runs of one comparison
+ALPHA = 1e-6
+SHOTS = 4000
+
+
+def _device(qpu: bool) -> Device:
+    found = (d for d in DEVICES if listed.listed(d, None) and listed.simulator(d) != qpu)
+    return next(d for d in found if qpu or listed.arn(d).endswith("sv1"))
+
+
+SV1, QPU = listed.arn(_device(False)), listed.arn(_device(True))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    with served("braket", seed=11, queue_ms=0) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(server: Served) -> Iterator[Client]:
+    with Client("braket", server) as running:
+        yield running
+
+
+@pytest.fixture
+def faults(server: Served) -> Iterator[Served]:
+    yield server
+    server.control.clear()
+
+
+# ------------------------------------------------------------ independent physics
+
+
+def _bound(shots: int, expected: Mapping[str, float]) -> float:
+    """The TVD that counts exceed with a probability of at most ALPHA (McDiarmid around the mean's upper bound)."""
+    mean = sum(math.sqrt(p * (1 - p) / (2 * math.pi * shots)) for p in expected.values())
+    return mean + math.sqrt(math.log(1 / ALPHA) / (2 * shots))
+
+
+def _distance(counts: Mapping[str, int], expected: Mapping[str, float]) -> float:
+    shots = sum(counts.values())
+    return sum(abs(counts.get(k, 0) / shots - expected.get(k, 0.0)) for k in {*counts, *expected}) / 2
+
+
+def _agree(counts: Mapping[str, int], expected: Mapping[str, float], shots: int) -> None:
+    assert sum(counts.values()) == shots
+    assert _distance(counts, expected) <= _bound(shots, expected)
+
+
+def _ideal_ghz(qubits: int) -> dict[str, float]:
+    return {"0" * qubits: 0.5, "1" * qubits: 0.5}
+
+
+# ------------------------------------------------------------ what a pipeline does
+
+
+def test_devices_are_found_and_described(client: Client) -> None:
+    found = {arn: (name, kind, status, available) for name, arn, kind, status, available in client.do("devices")}
+    assert found[SV1] == ("SV1", "SIMULATOR", "ONLINE", True)
+    assert found[QPU][1:] == ("QPU", "ONLINE", True)
+    told = client.do("describe", device=QPU)
+    assert told["qubits"] == _device(True).qubits
+    assert told["standardized"]
+    assert told["edges"]
+    assert client.do("describe", device=SV1)["edges"] is None
+
+
+def test_bell_and_ghz_on_the_simulator(client: Client) -> None:
+    _agree(client.do("bell", shots=SHOTS), _ideal_ghz(2), SHOTS)
+    _agree(client.do("ghz", qubits=5, shots=SHOTS), _ideal_ghz(5), SHOTS)
+
+
+def test_a_batch_gives_each_its_own(client: Client) -> None:
+    bell, x, ghz = client.do("batch", shots=SHOTS)
+    _agree(bell, _ideal_ghz(2), SHOTS)
+    assert x == {"010": SHOTS}
+    _agree(ghz, _ideal_ghz(4), SHOTS)
+
+
+def test_a_result_read_again_is_the_same_to_the_byte(client: Client) -> None:
+    task = client.do("submit", shots=500)
+    counts = client.do("result", id=task)
+    raw = client.do("raw_result", id=task)
+    assert client.do("result", id=task) == counts
+    assert client.do("raw_result", id=task) == raw
+    assert len(json.loads(raw)["measurements"]) == 500
+    assert client.do("metadata", id=task)["numSuccessfulShots"] == 500
+
+
+def test_a_queued_task_is_cancelled_and_its_result_is_none(faults: Served, client: Client) -> None:
+    faults.control.add_fault("queue_stall", times=1)
+    task = client.do("submit", shots=10)
+    assert client.do("status", id=task) in {"CREATED", "QUEUED"}
+    client.do("cancel", id=task)
+    assert client.do("status", id=task) == "CANCELLED"
+    assert client.do("result", id=task) is None
+    with pytest.raises(ClientFailed, match="ConflictException"):
+        client.do("cancel", id=task)
+
+
+def test_a_task_that_fails_tells_why_and_its_result_is_none(faults: Served, client: Client) -> None:
+    faults.control.add_fault("job_failed", times=1)
+    task = client.do("submit", shots=10)
+    assert client.do("result", id=task) is None
+    told = client.do("metadata", id=task)
+    assert told["status"] == "FAILED"
+    assert told["failureReason"]
+
+
+def test_a_program_that_no_device_can_run_is_refused(client: Client) -> None:
+    with pytest.raises(ClientFailed, match="ValidationException.*60 qubits"):
+        client.do("failing", shots=10)
+
+
+def test_result_types_and_exact_results(client: Client) -> None:
+    mean, variance = client.do("expectation", shots=SHOTS)
+    assert mean == pytest.approx(1.0)
+    assert variance == pytest.approx(0.0)
+    probabilities, z, xx = client.do("exact")
+    turned = math.sin(0.25) ** 2
+    assert probabilities == pytest.approx([1 - turned, turned])
+    assert z == pytest.approx(math.cos(0.5))
+    assert xx == pytest.approx(math.sin(0.5))
+
+
+def test_parameters_are_bound_by_the_service(client: Client) -> None:
+    turned = math.sin(0.35) ** 2
+    _agree(client.do("parametrized", shots=SHOTS, angle=0.7), {"0": 1 - turned, "1": turned}, SHOTS)
+
+
+def test_a_program_set(client: Client) -> None:
+    (bell,), turned = client.do("program_set", shots=1000)
+    _agree(bell, _ideal_ghz(2), 1000)
+    assert turned[0] == {"0": 1000}
+    half = math.sin(0.5) ** 2
+    _agree(turned[1], {"0": 1 - half, "1": half}, 1000)
+    assert turned[2] == {"1": 1000}
+
+
+def test_searches_and_tags(client: Client) -> None:
+    tasks = [client.do("submit", shots=n + 1, tags={"n": str(n)}) for n in range(3)]
+    wanted = [{"name": "quantumTaskArn", "operator": "EQUAL", "values": tasks}]
+    assert client.do("search_tasks", filters=wanted) == tasks[::-1]
+    assert client.do("tags", id=tasks[0], add={"more": "x"}) == {"n": "0", "more": "x"}
+
+
+def test_objects_in_buckets(client: Client) -> None:
+    keys = ["folder/a b+c", "folder/other"]
+    told = client.do("objects", bucket="some-bucket", keys=keys)
+    assert told == {"listed": keys, "read": keys[0], "copied": keys[0], "part": "ol", "size": len(keys[0])}
+    assert client.do("missing", bucket="some-bucket", key="nothing") == "NoSuchKey"
+    assert client.do("missing", bucket="no-such-bucket", key="nothing") == "NoSuchBucket"
+
+
+def test_throttling_is_retried_by_the_sdk_and_one_task_runs(faults: Served, client: Client) -> None:
+    before = len(faults.control.runs())
+    faults.control.add_fault("http_error", on=["submit"], status=429, times=2)
+    assert sum(client.do("bell", shots=10).values()) == 10
+    assert len(faults.control.runs()) == before + 1
+
+
+def test_an_answer_lost_after_acceptance_makes_one_task_thanks_to_the_client_token(faults: Served, client: Client) -> None:
+    before = len(faults.control.runs())
+    faults.control.add_fault("http_error", on=["submit"], status=504, when="after", times=2)
+    assert sum(client.do("bell", shots=10).values()) == 10
+    assert len(faults.control.runs()) == before + 1

@@ -1,0 +1,112 @@
+"""cirq-ionq, unmodified, against a served backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.clients.ionq_physics import ARIA, bound, distance, distribution, ghz, native_bell, published
+from tests.clients.server import Client, ClientFailed, Served, served
+
+SHOTS = 4_000
+FORTE = "qpu.forte-1"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    with served("ionq", seed=3, queue_ms=10) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def client(server: Served) -> Iterator[Client]:
+    with Client("cirq", server) as found:
+        yield found
+
+
+@pytest.fixture
+def clean(server: Served) -> Iterator[Served]:
+    """For tests that disturb it."""
+    yield server
+    server.control.clear()
+
+
+def fits(counts: dict[str, int], exact: dict[str, float]) -> None:
+    assert distance(counts, exact) <= bound(exact, sum(counts.values())), counts
+
+
+def test_it_has_no_list_of_backends(client: Client) -> None:
+    """The only question that it has about machines is gone from IonQ's v0.4, so it gets what IonQ would answer."""
+    with pytest.raises(ClientFailed) as raised:
+        client.do("devices")
+    assert raised.value.kind == "IonQNotFoundException"
+
+
+def test_counts_are_those_of_the_device(client: Client, server: Served) -> None:
+    """Ideal, a noise model, a machine."""
+    fits(client.do("bell", shots=SHOTS), {"00": 0.5, "11": 0.5})
+    fits(client.do("ghz", qubits=4, shots=SHOTS, noise="aria-1"), distribution(ghz(4), 4, ARIA))
+    exact = distribution(ghz(4), 4, published(server.url, FORTE))
+    fits(client.do("ghz", qubits=4, shots=SHOTS, device=FORTE), exact)
+
+
+@pytest.mark.parametrize("device", ["simulator", FORTE])
+def test_a_batch_keeps_its_order(client: Client, server: Served, device: str) -> None:
+    """It goes by the order of the aggregated answer: three times, so that order by id would show."""
+    for _ in range(3):
+        bell, third = client.do("batch", shots=500, device=device)
+        assert (sum(bell.values()), sum(third.values())) == (500, 500)
+        for counts, qubits in ((bell, 2), (third, 3)):
+            ideal = {"0" * qubits: 0.5, "1" * qubits: 0.5}
+            fits(
+                counts,
+                ideal if device == "simulator" else distribution(ghz(qubits), qubits, published(server.url, FORTE)),
+            )
+
+
+def test_native_gates_err_once_each(client: Client, server: Served) -> None:
+    """A Bell state of MS and two GPI2."""
+    fits(client.do("native", shots=SHOTS), distribution(native_bell(), 2, published(server.url, FORTE)))
+
+
+def test_a_result_read_again_is_identical(client: Client, server: Served) -> None:
+    """And the run is the one that was asked for."""
+    job = client.do("submit", shots=123, device=FORTE)
+    first = client.do("result", id=job)
+    assert all(client.do("result", id=job) == first for _ in range(3))
+    (run,) = [r for r in server.control.runs() if r["id"] == job]
+    assert (run["state"], run["shots"], run["executed_shots"]) == ("completed", 123, 123)
+    assert job in client.do("list_jobs")
+
+
+def test_a_job_that_waits_is_cancelled(client: Client, clean: Served) -> None:
+    """It never ran. The SDK looks into a failure that is null, as the document has it, so its result is a TypeError."""
+    clean.control.add_fault("queue_stall", times=0)
+    job = client.do("submit")
+    assert client.do("status", id=job) in ("submitted", "ready")
+    assert client.do("cancel", id=job) == "canceled"
+    with pytest.raises(ClientFailed, match="NoneType") as raised:
+        client.do("result", id=job)
+    assert raised.value.kind == "TypeError"
+    (run,) = [r for r in clean.control.runs() if r["id"] == job]
+    assert (run["state"], run["executed_shots"]) == ("canceled", 0)
+
+
+def test_a_job_that_fails_raises(client: Client, clean: Served) -> None:
+    """The SDK reads a member of the failure that the document doesn't have, so the reason is lost."""
+    clean.control.add_fault("job_failed", code="QuantumComputerError")
+    with pytest.raises(ClientFailed, match="Instead had status: failed") as raised:
+        client.do("bell")
+    assert raised.value.kind == "RuntimeError"
+
+
+def test_a_refused_job_says_why(client: Client) -> None:
+    """A machine that does not exist; a deleted job."""
+    with pytest.raises(ClientFailed, match="not a known backend") as raised:
+        client.do("bell", device="qpu.nowhere")
+    assert raised.value.kind == "IonQException"
+    job = client.do("submit")
+    assert client.do("delete", id=job) == "deleted"
+    with pytest.raises(ClientFailed):
+        client.do("status", id=job)

@@ -76,6 +76,6 @@ def from_qpy(data: bytes) -> tuple[Circuit, ...]:
 
 def templates_from_qpy(data: bytes) -> tuple[Template, ...]:
     """All circuits of a QPY file, versions 13 to 18 as far as the installed qiskit reads them."""
-    from harness.backend.aer import importing
+    from harness.backend.aer.importing import load
 
-    return tuple(Template(found.parameters, found.bind) for found in importing.load(data))
+    return tuple(Template(found.parameters, found.bind) for found in load(data))

@@ -133,8 +133,13 @@ class Backend:
             qubits=device.qubits,
             status="online" if device.online else "offline",
             region=device.region,
+            firmware=device.firmware,
+            simulator=device.simulator,
             waiting=self.waiting(device.name),
             wait_ms=device.queue_ms * (1 + self.waiting(device.name)),
+            max_shots=device.max_shots,
+            calibrated_ns=0 if device.calibration is None else device.calibration.calibrated_ns,
+            calibration=device.calibration,
         )
 
     # ------------------------------------------------------------ what clients and operators do

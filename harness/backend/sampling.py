@@ -50,7 +50,7 @@ def _takes_too_long(circuit: Circuit, noisy: bool, shots: int) -> bool:
         return len(gates) << used > _IDEAL_WORK
     work = sum(_work(g) for g in gates)
     if circuit.dynamic:
-        return circuit.size * 100_000 + work * shots * (8_000 + 2**used) > _DYNAMIC_NS
+        return circuit.size * 1e5 + work * shots * (8e3 + float(1 << used)) > _DYNAMIC_NS
     return work << 2 * used > _EXACT_WORK if used <= EXACT_NOISY_QUBITS else work > _TRAJECTORY_GATES
 
 

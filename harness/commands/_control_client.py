@@ -144,6 +144,11 @@ class ControlClient:
         found: Mapping[str, Any] = self.call("POST", f"devices/{quote(name, safe='')}/{change}", {})
         return found
 
+    def recalibrate(self, name: str, factor: float) -> Mapping[str, Any]:
+        """Measure a device anew, worse by a factor."""
+        found: Mapping[str, Any] = self.call("POST", f"devices/{quote(name, safe='')}/recalibrate", {"factor": factor})
+        return found
+
     def plant_canary(self, nonce: str, qubits: int = 6) -> Mapping[str, Any]:
         """A circuit that only this server answers so."""
         found: Mapping[str, Any] = self.call("POST", "canaries", {"nonce": nonce, "qubits": qubits})

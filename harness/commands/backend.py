@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import json
 import os
@@ -11,6 +12,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,10 +64,13 @@ def serve(*, protocols: tuple[str, ...], env_file: Path | None, quiet: bool, for
     known = protocol_names()
     if strange := [p for p in protocols if p not in known]:
         raise UsageProblem(unknown(strange[0], "protocol", known))
+    protocols = protocols or known
     timing = {k: options[k] for k in _LATENCIES if options[k] is not None}
+    if "queue_ms" in timing:
+        timing["queue"] = None
     serving = Serving(
-        protocols=protocols or tuple(known),
-        devices=tuple(replace(d, **timing) for d in _chosen(options["devices"])),
+        protocols=protocols,
+        devices=tuple(replace(d, **timing) for d in _chosen(options["devices"], protocols)),
         seed=options["seed"],
         host=options["host"],
         port=options["port"],
@@ -85,6 +90,7 @@ async def _serve(serving: Serving, tell: Callable[[Standalone], None], line: Cal
     told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     for number, code in ((signal.SIGINT, _INTERRUPTED), (signal.SIGTERM, 0)):
         asyncio.get_running_loop().add_signal_handler(number, _end, told, code)
+    _rarely_collect_garbage()
     async with Standalone(serving, line) as server:
         known = Known(url=server.url, token=serving.token, pid=os.getpid())
         known.write()
@@ -93,6 +99,13 @@ async def _serve(serving: Serving, tell: Callable[[Standalone], None], line: Cal
             return await told
         finally:
             known.remove()
+
+
+def _rarely_collect_garbage() -> None:
+    """What is loaded by now stays; requests make few cycles, and looking for them cost a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 def _end(told: asyncio.Future[int], code: int) -> None:
@@ -140,7 +153,8 @@ def _write_environment(server: Standalone, env_file: Path | None) -> None:
 def _line(answered: Answered) -> None:
     status = str(answered.status) if answered.status else "---"
     struck = f"  <- {', '.join(answered.faults)}" if answered.faults else ""
-    note(f"{status} {answered.took_ms:8.1f} ms  {answered.protocol} {answered.method} {answered.path}{struck}")
+    with suppress(BrokenPipeError):  # nobody reads the lines any more; whoever sends requests must not suffer for it
+        note(f"{status} {answered.took_ms:8.1f} ms  {answered.protocol} {answered.method} {answered.path}{struck}")
 
 
 # ------------------------------------------------------------ devices
@@ -149,36 +163,71 @@ def _line(answered: Answered) -> None:
 @backend.command("devices")
 @format_option("text", "json")
 def devices(format_: str) -> int:
-    """List the devices there are."""
-    from harness.backend.devices import DEVICES
+    """List the devices that are shipped, and at which vendor."""
+    from harness.backend.fleet import FLEET
 
     if format_ == "json":
-        emit(json.dumps([{"name": d.name, "qubits": d.qubits, "region": d.region} for d in DEVICES]))
+        emit(json.dumps([_in_short(d) for d in FLEET], indent=2))
         return 0
-    width = max(len(d.name) for d in DEVICES)
-    for device in DEVICES:
-        emit(f"{device.name:{width}}  {device.qubits:4d} qubits  {device.region}")
+    width = max(len(d.name) for d in FLEET)
+    for device in FLEET:
+        emit(f"{device.name:{width}}  {device.qubits:4d} qubits  {device.region:11}  {', '.join(device.families)}")
     return 0
 
 
-def _chosen(wanted: tuple[str, ...]) -> tuple[Device, ...]:
-    from harness.backend.devices import DEVICES
+@backend.command("characterize")
+@click.argument("device", metavar="NAME|FILE")
+@click.option("--protocol", default=None, help="In this vendor's shape; none: the first that lists it.")
+def characterize(device: str, protocol: str | None) -> int:
+    """Print as JSON what a device publishes of itself.
 
-    return tuple(_device(name) for name in wanted) if wanted else DEVICES
+    It is what runs are executed with. serve --device reads such a file.
+    """
+    from harness.backend.publishing import characterize as published
+
+    found = _device(device)
+    if protocol is not None and protocol not in found.families:
+        raise UsageProblem(f"{protocol} does not list {found.name}; {', '.join(found.families)} does")
+    family = next((f for f in found.families if f == protocol), None)
+    emit(json.dumps(published(found, family=family), indent=2))
+    return 0
+
+
+def _in_short(device: Device) -> dict[str, Any]:
+    return {
+        "name": device.name,
+        "model": device.model,
+        "qubits": device.qubits,
+        "region": device.region,
+        "simulator": device.simulator,
+        "families": list(device.families),
+        "max_shots": device.max_shots,
+    }
+
+
+def _chosen(wanted: tuple[str, ...], protocols: tuple[str, ...]) -> tuple[Device, ...]:
+    """The devices that are named, else those that the protocols' vendors list."""
+    from harness.backend.fleet import FLEET
+
+    if not wanted:
+        return tuple(d for d in FLEET if {*d.families} & {*protocols})
+    found = tuple(_device(name) for name in wanted)
+    for device in found:
+        if not {*device.families} & {*protocols}:
+            note(f"warning: {device.name} is listed by {', '.join(device.families)} only, which is not served")
+    return found
 
 
 def _device(name: str) -> Device:
-    from harness.backend import devices as known
+    from harness.backend.device_files import device_from_file
+    from harness.backend.fleet import FLEET
 
-    for device in known.DEVICES:
+    for device in FLEET:
         if device.name == name:
             return device
     if "/" in name or Path(name).exists():
-        from_file = getattr(known, "device_from_file", None)
-        if from_file is not None:
-            found: Device = from_file(Path(name))
-            return found
-    raise UsageProblem(unknown(name, "device", (d.name for d in known.DEVICES)))
+        return device_from_file(name)
+    raise UsageProblem(unknown(name, "device", (d.name for d in FLEET)))
 
 
 def _key(text: str) -> tuple[str, str]:

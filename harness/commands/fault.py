@@ -142,11 +142,18 @@ def _whole(kind: type[Fault]) -> str:
         parts += [_wrapped("  seen in: ", ", ".join(kind.evidence))]
     parts += ["", "  parameters:"]
     for name, setting in kind.settings().items():
-        default = ",".join(setting.default) if isinstance(setting.default, tuple) else setting.default
+        default = ",".join(setting.default) if isinstance(setting.default, tuple) else str(setting.default)
         parts.append(_wrapped(f"    {name:14} ", f"{setting.metadata['help']} (default: {default or 'none'})"))
     return "\n".join(parts)
 
 
 def _wrapped(head: str, text: str) -> str:
     width = min(shutil.get_terminal_size().columns, 80)
-    return textwrap.fill(text, width, initial_indent=head, subsequent_indent=" " * len(head), break_long_words=False)
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

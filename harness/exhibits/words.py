@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.case import Case, NorthCall
 from harness.facts import JOB_MAKERS, JobSeen, ResultSeen
+from harness.injection import Fault
 from harness.model import FaultUse, History, Plan, Schedule, Step, is_reference
 
 #: role → what an actor does, with the role's parameters in braces
@@ -40,7 +41,7 @@ PHRASES: Mapping[str, str] = MappingProxyType(
 
 _WORK = ("shots", "circuits", "repeats")
 _SEEN_IN_WORK = frozenset({*_WORK, "payload"})
-_SETTINGS_OF_ENVELOPE = frozenset({"on", "where", "skip", "times", "from_ms", "for_ms", "after_step"})
+_SETTINGS_OF_ENVELOPE = frozenset(Fault.settings())
 
 
 def duration(ms: float) -> str:
@@ -132,6 +133,10 @@ def _when(params: Mapping[str, Any], numbers: Mapping[str, int]) -> list[str]:
     parts = []
     if skip := params.get("skip"):
         parts.append(f"after {plural(skip, 'call')} let through")
+    if (every := params.get("every", 1)) > 1:
+        parts.append(f"one of {every} calls")
+    if (probability := params.get("probability", 1)) < 1:
+        parts.append(f"by chance, {probability:.0%} of calls")
     times = params.get("times", 1)
     parts.append("until healed" if times == 0 else "once" if times == 1 else f"{times} times")
     if after := params.get("after_step"):
@@ -140,6 +145,8 @@ def _when(params: Mapping[str, Any], numbers: Mapping[str, int]) -> list[str]:
         parts.append(f"from {duration(from_ms)} on")
     if for_ms := params.get("for_ms"):
         parts.append(f"for {duration(for_ms)}")
+    if until := params.get("until_step"):
+        parts.append(f"healed at step {numbers.get(until, '?')}")
     return parts
 
 

@@ -45,6 +45,6 @@ class QueueTold(Fault):
             return replace(view, position=9999, wait_ms=24 * 60 * _MINUTE_MS)
         if self.way == "now":
             return replace(view, position=0, wait_ms=0)
-        waited_ms = (act.clock.now_ns() - (view.submitted_ns or 0)) // NS_PER_MS
+        waited_ms = max(act.clock.now_ns() - (view.submitted_ns or 0), 0) // NS_PER_MS
         behind = 1 + waited_ms // _MINUTE_MS
         return replace(view, position=view.position + behind, wait_ms=view.wait_ms + behind * _MINUTE_MS)

@@ -1,54 +1,90 @@
-"""Devices in Braket's words: ARNs, summaries, capabilities. Pure."""
+"""Devices in Braket's words: where they are listed, ARNs, summaries, capabilities. Pure."""
 
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 from harness.backend.devices import Device
+from harness.providers._braket_capabilities import capabilities
+from harness.providers._braket_views import HOME
 from harness.tellings import DeviceView
 
 _STATUS = {"online": "ONLINE", "offline": "OFFLINE", "maintenance": "OFFLINE", "retired": "RETIRED"}
+_REGION = re.compile(r"[a-z]{2}-[a-z]+-\d")
+#: a native gate → who makes such devices
+_MAKERS = {"prx": "IQM", "iswap": "Rigetti", "gpi": "IonQ"}
+_OTHER_MAKER = "QHarness"
 
 
-def listed(device: Device, region: str | None) -> bool:
-    return device.name == "simulator" or region in (None, "us-east-1")
-
-
-def simulator(device: Device) -> bool:
-    return device.noise is None
-
-
-def tells_probabilities(device: Device) -> bool:
-    return False
+def listed(device: Device, region_name: str | None) -> bool:
+    """Whether a region lists the device; simulators are in all of them. None: any region."""
+    if "braket" not in device.families:
+        return False
+    return region_name is None or device.simulator or region(device) == region_name
 
 
 def region(device: Device) -> str:
-    return ""
+    """The AWS region that a QPU is in, as in its ARN; simulators have none."""
+    if device.simulator:
+        return ""
+    return device.region if _REGION.fullmatch(device.region) else HOME
+
+
+def maker(device: Device) -> str:
+    """providerName."""
+    if device.simulator:
+        return "Amazon Braket"
+    return next((_MAKERS[g] for g in device.native if g in _MAKERS), _OTHER_MAKER)
 
 
 def arn(device: Device) -> str:
-    if simulator(device):
-        return "arn:aws:braket:::device/quantum-simulator/amazon/sv1"
-    return f"arn:aws:braket:us-east-1::device/qpu/ionq/{device.name}"
+    """The device's ARN."""
+    if device.simulator:
+        return f"arn:aws:braket:::device/quantum-simulator/amazon/{device.name.lower()}"
+    return f"arn:aws:braket:{region(device)}::device/qpu/{maker(device).lower()}/{_short(device)}"
+
+
+def _short(device: Device) -> str:
+    """IonQ's own names are ``qpu.forte-1``; Braket says Forte-1."""
+    name = device.name.removeprefix("qpu.")
+    return name[:1].upper() + name[1:]
+
+
+def tells_probabilities(device: Device) -> bool:
+    """IonQ's results are probabilities, all others' are shots."""
+    return maker(device) == "IonQ"
 
 
 def summary(device: Device, view: DeviceView) -> dict[str, Any]:
+    """A device as SearchDevices lists it."""
     return {
         "deviceArn": arn(device),
-        "deviceName": "SV1" if view.simulator else device.name,
-        "providerName": "x",
-        "deviceType": "SIMULATOR" if simulator(device) else "QPU",
+        "deviceName": _short(device),
+        "providerName": maker(device),
+        "deviceType": "SIMULATOR" if view.simulator else "QPU",
         "deviceStatus": _STATUS[view.status],
     }
 
 
-def whole(device: Device, view: DeviceView, seed: int) -> dict[str, Any]:
-    caps = {"braketSchemaHeader": {"name": "braket.device_schema.simulators.gate_model_simulator_device_capabilities", "version": "1"},
-  "service": {"braketSchemaHeader": {"name": "braket.device_schema.device_service_properties", "version": "1"}, "executionWindows": [{"executionDay": "Everyday", "windowStartHour": "00:00", "windowEndHour": "23:59:59"}],
-     "shotsRange": [0, 100000], "deviceCost": {"price": 0.075, "unit": "minute"}, "deviceDocumentation": {}, "deviceLocation": "loopback", "updatedAt": "2026-01-01T00:00:00"},
-  "action": {"braket.ir.openqasm.program": {"actionType": "braket.ir.openqasm.program", "version": ["1"], "supportedOperations": ["h", "cnot", "x", "rx", "ry", "rz", "cz", "swap", "s", "t", "i", "y", "z", "v", "cphaseshift", "phaseshift"],
-     "supportedResultTypes": [{"name": "Probability", "observables": None, "minShots": 0, "maxShots": 100000}], "supportPhysicalQubits": False, "supportsPartialVerbatimBox": False, "forbiddenPragmas": [], "supportedPragmas": [], "requiresAllQubitsMeasurement": True, "requiresContiguousQubitIndices": True, "supportsUnassignedMeasurements": True, "disabledQubitRewiringSupported": False, "supportedModifiers": []}},
-  "paradigm": {"braketSchemaHeader": {"name": "braket.device_schema.simulators.gate_model_simulator_paradigm_properties", "version": "1"}, "qubitCount": 24}, "deviceParameters": {}}
-    caps0 = {"service": {"shotsRange": [0, view.max_shots]}, "paradigm": {"qubitCount": view.qubits}}
-    return {**summary(device, view), "deviceCapabilities": json.dumps(caps), "deviceQueueInfo": [{"queue": "QUANTUM_TASKS_QUEUE", "queueSize": "0", "queuePriority": "Normal"}, {"queue": "QUANTUM_TASKS_QUEUE", "queueSize": "0", "queuePriority": "Priority"}, {"queue": "JOBS_QUEUE", "queueSize": "0"}]}
+def whole(device: Device, view: DeviceView) -> dict[str, Any]:
+    """A device as GetDevice shows it; its capabilities are JSON in a string."""
+    shown = replace(
+        device, qubits=view.qubits, calibration=view.calibration, firmware=view.firmware, max_shots=view.max_shots
+    )
+    told = capabilities(shown, maker(device), device.region or HOME)
+    return {
+        **summary(device, view),
+        "deviceCapabilities": json.dumps(told, separators=(",", ":"), sort_keys=True),
+        "deviceQueueInfo": [
+            _queue("QUANTUM_TASKS_QUEUE", view.waiting, "Normal"),
+            _queue("QUANTUM_TASKS_QUEUE", 0, "Priority"),
+            {"queue": "JOBS_QUEUE", "queueSize": "0"},
+        ],
+    }
+
+
+def _queue(name: str, size: int, priority: str) -> dict[str, str]:
+    return {"queue": name, "queueSize": str(size) if size <= 4000 else ">4000", "queuePriority": priority}

@@ -15,13 +15,15 @@ from typing import Any
 
 from harness.backend.circuit import Circuit, Measure, every
 from harness.backend.reading import Unreadable, from_braket_qasm
+from harness.backend.sampling import obstacle
+from harness.calibration import Calibration
 from harness.providers._braket_measuring import EXACT, SAMPLED, WIDEST_PROBABILITY, rotations
 from harness.providers._braket_pragmas import Malformed, ResultType, result_types, touched, without_results
 from harness.providers._protocol import Refusal
 
 PROGRAM, PROGRAM_SET = "braket.ir.openqasm.program", "braket.ir.openqasm.program_set"
 #: characters of an action, and executables of a program set; the service has limits of this order
-_LONGEST_ACTION, _MOST_EXECUTABLES = 4_000_000, 100
+_LONGEST_ACTION, MOST_EXECUTABLES = 4_000_000, 100
 _LARGEST_INPUT = 1e15
 _BUCKET = re.compile(r"[A-Za-z0-9.\-_]{3,63}")
 
@@ -99,6 +101,8 @@ class Offer:
     qubits: int
     max_shots: int
     simulator: bool
+    #: what circuits are executed with
+    calibration: Calibration | None = None
 
 
 def body_of(raw: bytes) -> Json:
@@ -211,7 +215,7 @@ def _shots(body: Json, offer: Offer, action: Json) -> int:
     if not isinstance(shots, int) or isinstance(shots, bool):
         raise Refusal(400, "shots must be an integer.", "SerializationException")
     lowest = 0 if offer.simulator and "programs" not in action else 1
-    each = 1 if "programs" not in action else _MOST_EXECUTABLES
+    each = 1 if "programs" not in action else MOST_EXECUTABLES
     if not lowest <= shots <= offer.max_shots * each:
         raise Refusal(400, f"The number of shots must be between {lowest} and {offer.max_shots}, not {shots}.")
     return shots
@@ -228,8 +232,8 @@ def _programs(action: Json, shots: int, offer: Offer) -> tuple[Program, ...]:
         raise Refusal(400, "A program set needs a list of programs.")
     bindings = [_bindings(program, index) for index, program in enumerate(given)]
     count = sum(len(b) for b in bindings)
-    if count > _MOST_EXECUTABLES:
-        raise Refusal(400, f"A program set has at most {_MOST_EXECUTABLES} executables, not {count}.")
+    if count > MOST_EXECUTABLES:
+        raise Refusal(400, f"A program set has at most {MOST_EXECUTABLES} executables, not {count}.")
     if shots % count:
         raise Refusal(400, f"The number of shots, {shots}, must be divisible by the number of executables, {count}.")
     if shots // count > offer.max_shots:
@@ -296,6 +300,9 @@ def _executable(program: Json, inputs: Mapping[str, float], shots: int, offer: O
         circuit, qubits = _measured(circuit, source, results)
         _check(circuit, qubits, results, shots, offer)
         circuits = _measurable(circuit, qubits, results, shots)
+        for made in circuits:
+            if hindrance := obstacle(made, offer.calibration, shots):
+                raise Malformed(hindrance)
     except (Unreadable, Malformed) as problem:
         raise Refusal(400, str(problem)) from None
     return Executable(circuits=circuits, qubits=qubits, results=results)
@@ -305,7 +312,7 @@ def _measured(circuit: Circuit, source: str, results: Sequence[ResultType]) -> t
     """The circuit with its measured bits without gaps, and their qubits: all that it touches if it names none."""
     if circuit.dynamic:
         return circuit, _dynamic_qubits(circuit, results)
-    if circuit.measured is not None:
+    if circuit.measured:
         if results:
             raise Malformed("A program can't have both measure instructions and result types")
         qubits = tuple(q for q, _ in sorted(circuit.measured, key=lambda m: m[1]))

@@ -52,8 +52,8 @@ def run_in(arn: str) -> str | None:
 
 
 def task_arn(task: Task, run: str) -> str:
-    """A task's ARN."""
-    return f"{task.arn_prefix}{run}"
+    """A task's ARN; empty for a run whose id is not told."""
+    return f"{task.arn_prefix}{run}" if run else ""
 
 
 def directory(task: Task, run: str) -> str:

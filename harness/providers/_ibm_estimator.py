@@ -124,7 +124,8 @@ def _effort(own: object, params: Mapping[str, Any], options: Mapping[str, Any], 
     if own is None and options.get("default_shots"):
         shots = whole(options["default_shots"], "params.options.default_shots")
         return 1 / math.sqrt(max(shots, 1)), shots
-    precision = own or options.get("default_precision") or params.get("precision") or DEFAULT_PRECISION
+    usual = options.get("default_precision") or params.get("precision") or DEFAULT_PRECISION
+    precision = usual if own is None else own
     if isinstance(precision, bool) or not isinstance(precision, int | float) or not 1e-6 <= precision <= 1:
         raise wire.invalid(place, "must be a precision between 1e-6 and 1")
     # 1/p² of a p that came from shots must give these shots again

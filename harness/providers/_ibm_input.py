@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.backend.devices import Device
+from harness.backend.sampling import obstacle
 from harness.backend.sessions import Mode
 from harness.providers import _ibm_json as wire
 from harness.providers._ibm_deck import Work
@@ -104,14 +105,15 @@ def job_of(payload: Mapping[str, Any], max_shots: Mapping[str, int], seed: int) 
     )
 
 
-def check_width(job: Job, device: Device, most: int) -> None:
-    """Raises Refusal for circuits wider than the device, or using more qubits than can be simulated."""
-    for circuit in job.work.deck.circuits:
+def check_circuits(job: Job, device: Device) -> None:
+    """Raises Refusal for circuits that the device, or this simulation of it, can't execute."""
+    deck = job.work.deck
+    for circuit in dict.fromkeys(deck.circuits):
         if circuit.qubits > device.qubits:
             message = f"The number of qubits used ({circuit.qubits}) is more than {device.name} has ({device.qubits})."
             raise Refusal(400, message, 1109)
-        if len({*circuit.used, *(q for q, _ in circuit.readout)}) > most:
-            raise Refusal(400, f"Circuit is too big: at most {most} used qubits are simulated.", 3243)
+        if why := obstacle(circuit, device.calibration, deck.shots):
+            raise Refusal(400, f"Circuit is too big: {why}.", 3243)
 
 
 def wish_of(payload: Mapping[str, Any], devices: Mapping[str, object]) -> Wish:

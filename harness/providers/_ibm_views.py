@@ -52,7 +52,8 @@ def job(view: RunView, kept: Kept, with_params: bool) -> dict[str, Any]:
         "created": iso(view.submitted_ns),
         "ended": iso(view.ended_ns),
         "runtime": job.image,
-        "tags": list(kept.tags),
+        # tags are the metadata of a run: where that is lost, so are they
+        "tags": list(kept.tags) if view.metadata or not kept.job.tags else [],
         "session_id": job.session,
         "private": job.private,
         "cost": job.cost_s or MAX_COST_S,

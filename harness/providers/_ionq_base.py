@@ -103,10 +103,16 @@ class IonQBase(Protocol):
 
     async def handle(self, request: Request) -> Reply:
         """A path that is known, but not for this method, is a 405 that names the methods."""
-        allowed = sorted({r.method for r in self.routes if r.pattern.fullmatch(request.path)})
+        allowed = self._methods(request.path)
         if allowed and request.method not in allowed:
             return self.error(405, f"{request.method} is not allowed here.", allow=", ".join(allowed))
         return await super().handle(request)
+
+    def _methods(self, path: str) -> list[str]:
+        """Of the most literal of the routes that a path matches: /jobs/estimate is no job."""
+        matching = [r for r in self.routes if r.pattern.fullmatch(path)]
+        literal = min((r.path.count("{") for r in matching), default=0)
+        return sorted({r.method for r in matching if r.path.count("{") == literal})
 
     def run_id(self, ids: Mapping[str, str]) -> str | None:
         """A child job is its parent's run."""

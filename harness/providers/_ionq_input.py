@@ -8,7 +8,6 @@ job of the same program. Members that the document does not know are passed over
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ from harness.backend import sampling
 from harness.backend.circuit import Circuit, Gate, every
 from harness.backend.devices import NOISE_MODELS, Device
 from harness.backend.orders import Order
+from harness.backend.reading import Unreadable, from_qasm3
 from harness.providers._ionq_formats import Registers
 from harness.providers._ionq_gates import gates, invalid, is_int, is_number
 from harness.providers._protocol import Refusal
@@ -32,7 +32,6 @@ _TERMS = ("name", "metadata", "shots", "backend", "session_id", "settings", "dry
 _MODELS = {"harmony-1": "harmony", "harmony-2": "harmony"}
 _MITIGATIONS = ("debiasing", "symmetry_verification")
 _COMPILATION = {"precision": str, "gate_basis": str, "service_version": str}
-_REGISTER = re.compile(r"^\s*bit(?:\[(\d+)\])?\s+(\w+)\s*(?:=[^;]*)?;", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +88,7 @@ def reparse(body: bytes, job: Job, circuit: int | None, devices: Mapping[str, De
 
     ``circuit``: of a multi-circuit job's child.
     """
-    changes = _terms(load(body)) if body.strip() else {}
+    changes = _terms(load(body))
     program = job.program if circuit is None else job.program.only(circuit)
     return _job({**job.terms, **changes}, program, devices, trace)
 
@@ -109,7 +108,9 @@ def load(body: bytes) -> Mapping[str, Any]:
 
 def ids_of(body: bytes) -> list[str]:
     """The jobs that a bulk operation is about; raises Refusal."""
-    ids = load(body).get("ids")
+    payload = load(body)
+    only(payload, ("ids",))
+    ids = payload.get("ids")
     if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
         raise invalid('"ids" must be a list of strings.', "ids")
     return list(dict.fromkeys(ids))
@@ -121,6 +122,12 @@ def known_object(payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise invalid(f'"{key}" must be an object.', key)
     return value
+
+
+def only(payload: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    """No other members: said of small bodies, in which another one is a slip; raises Refusal."""
+    if unknown := sorted(set(payload) - set(known)):
+        raise invalid(f'"{unknown[0]}" is not allowed.', unknown[0])
 
 
 # ------------------------------------------------------------ terms
@@ -311,20 +318,11 @@ def _qasm3(source: Mapping[str, Any]) -> Program:
     text = source.get("data")
     if not isinstance(text, str):
         raise invalid('"input.data" must be an OpenQASM 3 program.', "input.data")
-    from harness.backend.reading import Unreadable, from_qasm3
-
     try:
         circuit = from_qasm3(text)
     except Unreadable as error:
         raise invalid(f"The program can't be read: {error}", "input.data") from None
+    if not circuit.qubits:
+        raise invalid("The program declares no qubits.", "input.data")
     _check_gates(circuit)
-    return Program(type=QASM3, circuits=(circuit,), registers=(declared_bits(text),))
-
-
-def declared_bits(text: str) -> Registers:
-    """The classical registers of an OpenQASM 3 program, in order; their bits are numbered through."""
-    found: dict[str, tuple[int, ...]] = {}
-    for size, name in _REGISTER.findall(text):
-        first = sum(map(len, found.values()))
-        found[name] = tuple(range(first, first + int(size or 1)))
-    return found
+    return Program(type=QASM3, circuits=(circuit,), registers=(dict(circuit.registers),))

@@ -14,7 +14,7 @@ from harness.providers._ionq_gates import invalid
 from harness.providers._ionq_input import MAX_SHOTS, SINGLE, TYPES, Job, ids_of, parse, reparse
 from harness.providers._ionq_results import IonQResults, descriptors, mitigation
 from harness.providers._protocol import Refusal
-from harness.tellings import Admission, RunView
+from harness.tellings import RUN_STATES, Admission, RunView
 from harness.wire import Reply, Request
 
 _PAGE = 25
@@ -65,6 +65,8 @@ class IonQJobs(IonQResults):
 
     async def _page(self, request: Request, listed: Iterable[Found]) -> Reply:
         limit, page = _limit(request.query.get("limit")), []
+        if "status" in request.query:
+            _one_of(request.query, "status", None, RUN_STATES)
         for found in _behind(listed, request.query.get("next")):
             if found.run.deleted:
                 continue

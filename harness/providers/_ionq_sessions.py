@@ -12,7 +12,7 @@ from harness.providers import _ionq_money as money
 from harness.providers import _ionq_views as views
 from harness.providers._ionq_base import Found
 from harness.providers._ionq_gates import invalid, is_int, is_number
-from harness.providers._ionq_input import Job, known_object, load
+from harness.providers._ionq_input import Job, known_object, load, only
 from harness.providers._ionq_jobs import IonQJobs, flag
 from harness.providers._protocol import Refusal
 from harness.south import South
@@ -59,6 +59,7 @@ class IonQSessions(IonQJobs):
 
     async def _open(self, request: Request, caller: Admission) -> Reply:
         payload = load(request.body)
+        only(payload, ("backend", "settings"))
         device = self._by_name().get(str(payload.get("backend")))
         if device is None:
             raise invalid('"backend" is not a known backend.', "backend")
@@ -145,6 +146,7 @@ def _settings(payload: Mapping[str, Any]) -> dict[str, Any]:
     if payload.get("settings") is None:
         return {}
     settings = known_object(payload, "settings")
+    only(settings, (*_LIMITS, "cost_limit"))
     kept: dict[str, Any] = {}
     for key in _LIMITS:
         if settings.get(key) is not None:
@@ -162,6 +164,7 @@ def _limit(value: Any, key: str) -> int:
 
 
 def _cost_limit(limit: Mapping[str, Any]) -> dict[str, Any]:
+    only(limit, ("value", "unit"))
     value, unit = limit.get("value"), limit.get("unit", "usd")
     if not is_number(value) or value < 0:
         raise invalid('"settings.cost_limit.value" must be a number.', "settings.cost_limit.value")

@@ -10,6 +10,7 @@ from typing import Any
 from harness.backend.circuit import Circuit
 from harness.backend.devices import IDEAL_QUBITS, NOISY_QUBITS, Device
 from harness.backend.orders import Order
+from harness.backend.reading import Unreadable, from_qasm3
 from harness.providers._oqtopus_estimation import Estimation, operator
 from harness.providers._oqtopus_storage import unzipped
 from harness.providers._protocol import Refusal
@@ -51,7 +52,7 @@ def parse(body: bytes, upload: bytes, devices: Mapping[str, Device], trace: str 
     if kind == SSE:
         raise Refusal(400, "job_type sse is not supported here: user programs are not executed")
     device = _device(request, devices)
-    shots = _shots(request, MAX_SHOTS_TOGETHER if kind == MULTI_MANUAL else MAX_SHOTS)
+    shots = _shots(request, min(MAX_SHOTS_TOGETHER if kind == MULTI_MANUAL else MAX_SHOTS, device.max_shots))
     texts = {key: _text(request, key) for key in ("name", "description")}
     circuits, flaw = _circuits(_programs(source, kind))
     if kind == ESTIMATION and not flaw and circuits[0].dynamic:
@@ -121,8 +122,6 @@ def _programs(source: Mapping[str, Any], kind: str) -> Sequence[str]:
 
 def _circuits(programs: Sequence[str]) -> tuple[tuple[Circuit, ...], str]:
     """The circuits, and why they can't be executed if they can't."""
-    from harness.backend.reading import Unreadable, from_qasm3
-
     try:
         return tuple(from_qasm3(p) for p in programs), ""
     except Unreadable as error:
@@ -134,7 +133,7 @@ def _check_width(circuits: Sequence[Circuit], device: Device) -> None:
     total = sum(c.qubits for c in circuits)
     if total > device.qubits:
         raise Refusal(400, f"total qubits must be at most {device.qubits}; current qubits: {total}")
-    most = IDEAL_QUBITS if device.noise is None else NOISY_QUBITS
+    most = IDEAL_QUBITS if device.simulator else NOISY_QUBITS
     if any(len(c.used) > most for c in circuits):
         raise Refusal(400, f"the simulated {device.name} executes circuits of up to {most} used qubits")
 

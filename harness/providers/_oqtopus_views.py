@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.backend.devices import Device
+from harness.backend.publishing.oqtopus import device_info
 from harness.clock import date_at
 from harness.providers._oqtopus_input import MULTI_MANUAL, Job
 from harness.tellings import DeviceView, Readout, RunView
@@ -75,9 +76,9 @@ def job(view: RunView, kept: Job, links: Mapping[str, str]) -> dict[str, Any]:
     return {k: v for k, v in told.items() if v is not None}
 
 
-def device(view: DeviceView, known: Device, info: Mapping[str, Any]) -> dict[str, Any]:
-    """A device; ``info`` is its calibration, which the service tells as JSON text."""
-    available = view.status == "online"
+def device(known: Device, view: DeviceView) -> dict[str, Any]:
+    """A device; its calibration is JSON in a text."""
+    available, info = view.status == "online", device_info(known, view)
     told = {
         "device_id": view.name,
         "device_type": "simulator" if view.simulator else "QPU",
@@ -86,10 +87,10 @@ def device(view: DeviceView, known: Device, info: Mapping[str, Any]) -> dict[str
         "available_at": None if available else date(0),
         "n_pending_jobs": view.waiting,
         "n_qubits": view.qubits,
-        "basis_gates": list(getattr(known, "native", ())),
+        "basis_gates": list(known.native),
         "supported_instructions": ["measure", "barrier", "reset", "delay"],
         "device_info": json.dumps(info, sort_keys=True) if info else None,
-        "calibrated_at": None if view.simulator else date(view.calibrated_ns),
+        "calibrated_at": date(view.calibrated_ns) if info else None,
         "description": f"simulated {view.name}, {view.region}, {view.firmware}".rstrip(", "),
     }
     return {k: v for k, v in told.items() if v is not None}

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from harness.backend.devices import Device
+from harness.backend.fleet import listed as fleet
 from harness.backend.orders import Order, Run
 from harness.backend.runs import Backend
 from harness.providers import _braket_devices as devices
@@ -22,10 +23,10 @@ from harness.providers import _braket_views as views
 from harness.providers._braket_input import PROGRAM_SET, Offer, Task, body_of, fingerprint, tags_of, task_of, text_of
 from harness.providers._braket_results import document, failures, received
 from harness.providers._braket_store import Store
-from harness.providers._protocol import Refusal, Route
+from harness.providers._protocol import Refusal, Route, changed
 from harness.south import South
 from harness.tellings import Admission, DeviceView, Results
-from harness.wire import Reply, Request, Site
+from harness.wire import Query, Reply, Request, Site
 
 #: status → the request surely had no effect. Absent: it may have had one. A clientToken makes a retry safe either way.
 DEFINITE: Mapping[int, bool] = {
@@ -108,6 +109,12 @@ class Braket(Store):
         #: (tenant, clientToken) → run
         self._tokens: dict[tuple[str, str], str] = {}
         backend.on_forget.append(self._forget)
+
+    @classmethod
+    def make(cls, south: South, options: Mapping[str, Any]) -> Self:
+        """A fresh backend of the devices that Braket lists."""
+        known = changed(fleet("braket"), options.get("devices"), cls.name)
+        return cls.over(Backend(south.clock, south.recorder, south.injector, south.seed, known), south, options)
 
     @classmethod
     def environment(cls, url: str) -> Mapping[str, Mapping[str, str]]:
@@ -206,7 +213,7 @@ class Braket(Store):
         if found is None:
             raise Refusal(404, f"Device {device} not found.")
         view = await self.publish(found, request)
-        return Reply.of_json(200, devices.whole(found, view, self.south.seed))
+        return Reply.of_json(200, devices.whole(found, view))
 
     async def _search_devices(self, request: Request, caller: Admission) -> Reply:
         body = body_of(request.body)
@@ -229,7 +236,9 @@ class Braket(Store):
         body = body_of(request.body)
         token = text_of(body, "clientToken", 64)
         if (run := self.backend.run(self._tokens.get((caller.tenant, token), ""))) is not None:
-            return _again(run, body)
+            if run.kept.fingerprint != fingerprint(body):
+                raise Refusal(400, "The clientToken was used before with other parameters.")
+            return await self._accepted(run, request)
         device = self._device(text_of(body, "deviceArn", 256), request)
         if device is None:
             raise Refusal(400, f"The device {body['deviceArn']} is not valid, or not available in this region.")
@@ -247,8 +256,11 @@ class Braket(Store):
         )
         run = self.backend.submit(order, caller.tenant, task)
         self._tokens[caller.tenant, token] = run.id
+        return await self._accepted(run, request)
+
+    async def _accepted(self, run: Run, request: Request) -> Reply:
         view = await self.look(run, "submit", request)
-        return Reply.of_json(201, {"quantumTaskArn": views.task_arn(task, view.id)})
+        return Reply.of_json(201, {"quantumTaskArn": views.task_arn(run.kept, view.id)})
 
     def _arn_prefix(self, device: Device, request: Request, caller: Admission) -> str:
         region = devices.region(device) or self.region_of(request)
@@ -257,7 +269,7 @@ class Braket(Store):
     async def _get_task(self, request: Request, caller: Admission, task: str) -> Reply:
         run, kept = self._task(task, caller)
         view = await self.look(run, "status", request)
-        with_queue = "QueueInfo" in request.query.get("additionalAttributeNames", "")
+        with_queue = "QueueInfo" in _every(request, "additionalAttributeNames")
         return Reply.of_json(200, views.whole(kept, view, self.south.clock.now_ns(), with_queue))
 
     async def _search_tasks(self, request: Request, caller: Admission) -> Reply:
@@ -310,8 +322,9 @@ class Braket(Store):
         return Reply.of_json(200, {})
 
     async def _untag(self, request: Request, caller: Admission, resource: str) -> Reply:
-        """A request value keeps one key of several: the last."""
-        self._tagged(resource, caller).pop(request.query.get("tagKeys", ""), None)
+        tags = self._tagged(resource, caller)
+        for key in _every(request, "tagKeys"):
+            tags.pop(key, None)
         return Reply.of_json(200, {})
 
     def _tagged(self, resource: str, caller: Admission) -> dict[str, str]:
@@ -361,17 +374,10 @@ class Braket(Store):
 
     def _manner(self, run: Run) -> tuple[bool, bool]:
         """How a device tells results: is it a simulator, does it give probabilities instead of shots."""
-        return devices.simulator(run.device), devices.tells_probabilities(run.device)
+        return run.device.simulator, devices.tells_probabilities(run.device)
 
     def _key(self, run: Run) -> str:
         return f"{views.directory(run.kept, run.id)}/{_RESULTS}"
-
-
-def _again(run: Run, body: Mapping[str, Any]) -> Reply:
-    """The same token once more: the same task, if all else is the same."""
-    if run.kept.fingerprint != fingerprint(body):
-        raise Refusal(400, "The clientToken was used before with other parameters.")
-    return Reply.of_json(201, {"quantumTaskArn": views.task_arn(run.kept, run.id)})
 
 
 def _offer(device: Device, view: DeviceView) -> Offer:
@@ -385,8 +391,15 @@ def _offer(device: Device, view: DeviceView) -> Offer:
         name=device.name,
         qubits=view.qubits,
         max_shots=view.max_shots,
-        simulator=view.simulator,
+        simulator=device.simulator,
+        calibration=device.calibration,
     )
+
+
+def _every(request: Request, name: str) -> list[str]:
+    """All values of a query parameter."""
+    query = request.query
+    return query.every.get(name, []) if isinstance(query, Query) else [query[name]] if name in query else []
 
 
 def _path_style(request: Request) -> Request:

@@ -15,24 +15,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, ClassVar
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Self
 
 from harness.backend.devices import Device
+from harness.backend.fleet import listed
 from harness.backend.orders import Order, Run
+from harness.backend.publishing import ibm as publishing
 from harness.backend.runs import Backend
 from harness.backend.sessions import Session
 from harness.clock import NS_PER_S, date_at
 from harness.errors import UsageProblem
-from harness.providers import _ibm_devices as devices
 from harness.providers import _ibm_errors as errors
 from harness.providers import _ibm_json as wire
 from harness.providers import _ibm_views as views
 from harness.providers._ibm_deck import Span
 from harness.providers._ibm_identity import GRANT, TTL_S, Desk
-from harness.providers._ibm_input import Kept, check_width, job_of, tags_of, wish_of
+from harness.providers._ibm_input import Kept, check_circuits, job_of, tags_of, wish_of
 from harness.providers._ibm_usage import Meter
-from harness.providers._protocol import Protocol, Refusal, Route
+from harness.providers._protocol import Protocol, Refusal, Route, changed
 from harness.seed import derive, stream
 from harness.south import South
 from harness.tellings import Admission, RunView
@@ -61,6 +62,8 @@ MAX_BYTES = 64_000_000
 _PAGE, _MAX_PAGE = 10, 200
 _PENDING = ("Queued", "Running")
 _MS_PER_S = 1000
+#: instances are charged by periods of 28 days
+_PERIOD_NS = 28 * 86_400 * NS_PER_S
 
 #: method, path below a base, operation, method of the class
 _PATHS = (
@@ -112,6 +115,12 @@ class Ibm(Protocol):
             ttl_s=_number(options, "token_ttl_s", TTL_S),
         )
         self.keys = self.desk
+
+    @classmethod
+    def make(cls, south: South, options: Mapping[str, Any]) -> Self:
+        """A fresh backend of IBM's devices behind a fresh API."""
+        known = changed(listed("ibm"), options.get("devices"), cls.name)
+        return cls.over(Backend(south.clock, south.recorder, south.injector, south.seed, known), south, options)
 
     @classmethod
     def environment(cls, url: str) -> Mapping[str, Mapping[str, str]]:
@@ -170,10 +179,10 @@ class Ibm(Protocol):
         payload = wire.load(request.body)
         self._submitted += 1
         seed = derive(self.south.seed, "twirl", self._submitted)
-        shots = {d.name: devices.max_shots(d) for d in self._devices()}
+        shots = {d.name: d.max_shots for d in self._devices()}
         job = job_of(payload, shots, seed)
         device = self._device(job.device)
-        check_width(job, device, devices.used_qubits(device))
+        check_circuits(job, device)
         session = self._joined(job.session, device, caller)
         deck = job.work.deck
         order = Order(
@@ -307,7 +316,7 @@ class Ibm(Protocol):
     # ------------------------------------------------------------ backends
 
     def _devices(self) -> tuple[Device, ...]:
-        return devices.listed(self.backend.devices)
+        return listed("ibm", self.backend.devices)
 
     def _device(self, name: str) -> Device:
         for device in self._devices():
@@ -326,14 +335,14 @@ class Ibm(Protocol):
         view = await self.publish(known, request)
         if view.status == "retired":
             raise Refusal(404, "Configuration not available for this system.", 2600)
-        return Reply.of_json(200, devices.configuration(known, view, self.south.seed))
+        return Reply.of_json(200, publishing.configuration(known, view))
 
     async def _properties(self, request: Request, caller: Admission, device: str) -> Reply:
         known = self._device(device)
         view = await self.publish(known, request)
         if view.status == "retired":
             raise Refusal(404, "Properties not found.", 2622)
-        return Reply.of_json(200, devices.properties(known, view, self.south.seed))
+        return Reply.of_json(200, publishing.properties(known, view))
 
     async def _status(self, request: Request, caller: Admission, device: str) -> Reply:
         return Reply.of_json(200, views.device_status(await self.publish(self._device(device), request)))
@@ -376,12 +385,13 @@ class Ibm(Protocol):
     async def _usage(self, request: Request, caller: Admission) -> Reply:
         used_s = self._meter.used_s(caller.tenant, self.backend)
         limit_s = self._usage_limit_s
+        since_ns = self.south.clock.now_ns() // _PERIOD_NS * _PERIOD_NS
         found: dict[str, Any] = {
             "instance_id": request.headers.get("service-crn", CRN),
             "plan_id": "qharness",
             "usage_consumed_seconds": used_s,
             "usage_limit_reached": bool(limit_s) and used_s >= limit_s,
-            "usage_period": {"start_time": wire.iso(0), "end_time": wire.iso(28 * 86_400 * NS_PER_S)},
+            "usage_period": {"start_time": wire.iso(since_ns), "end_time": wire.iso(since_ns + _PERIOD_NS)},
         }
         if limit_s:
             found |= {"usage_limit_seconds": limit_s, "usage_remaining_seconds": max(limit_s - used_s, 0)}
@@ -433,12 +443,7 @@ def _date(text: str | None) -> datetime | None:
         found = datetime.fromisoformat(text.replace(" ", "+"))
     except ValueError:
         raise wire.invalid("created_after", "must be a date of ISO 8601") from None
-    return found if found.tzinfo else replace_zone(found)
-
-
-def replace_zone(found: datetime) -> datetime:
-    """A date without a zone is in UTC."""
-    return found.replace(tzinfo=date_at(0).tzinfo)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _count(request: Request, key: str, default: int) -> int:

@@ -75,7 +75,7 @@ class IonQ(IonQSessions):
             "_characterization",
             public=True,
         ),
-        Route("GET", "/v0.4/schemas/formats/{format}", "other", "_format", public=True),
+        Route("GET", "/v0.4/schemas/formats/{format}", "other", "_format"),
         Route("GET", "/v0.4/whoami", "other", "_whoami"),
         Route("GET", "/v0.4/organizations/{organization}/usage", "usage", "_usage"),
     )

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from harness.backend.devices import Device
+from harness.backend.fleet import listed
 from harness.backend.orders import Run
 from harness.backend.runs import Backend
 from harness.clock import NS_PER_S, date_at
@@ -23,7 +24,7 @@ from harness.providers import _oqtopus_views as views
 from harness.providers._oqtopus_input import SAMPLING, Job, parse
 from harness.providers._oqtopus_lists import page
 from harness.providers._oqtopus_storage import Storage, storage_error, storage_refusal, unzipped, zipped
-from harness.providers._protocol import Protocol, Refusal, Route
+from harness.providers._protocol import Protocol, Refusal, Route, changed
 from harness.seed import stream
 from harness.south import South
 from harness.tellings import Admission
@@ -102,6 +103,12 @@ class Oqtopus(Protocol):
         self._ordinal = 0
 
     @classmethod
+    def make(cls, south: South, options: Mapping[str, Any]) -> Self:
+        """A fresh backend of the service's devices behind a fresh API."""
+        known = changed(listed("oqtopus"), options.get("devices"), cls.name)
+        return cls.over(Backend(south.clock, south.recorder, south.injector, south.seed, known), south, options)
+
+    @classmethod
     def environment(cls, url: str) -> Mapping[str, Mapping[str, str]]:
         """quri-parts-oqtopus, and the client below it."""
         values = {"OQTOPUS_URL": url, "OQTOPUS_API_TOKEN": "test"}
@@ -161,10 +168,11 @@ class Oqtopus(Protocol):
         return Reply.of_json(200, await self._told_device(known, request))
 
     async def _told_device(self, device: Device, request: Request) -> dict[str, Any]:
-        return views.device(await self.publish(device, request), device, {})
+        return views.device(device, await self.publish(device, request))
 
     def _offered(self) -> Mapping[str, Device]:
-        return {d.name: d for d in self.backend.devices}
+        """The service's own; all, where a backend was given none of these."""
+        return {d.name: d for d in listed("oqtopus", self.backend.devices) or self.backend.devices}
 
     # ------------------------------------------------------------ a job on its way in
 

@@ -63,7 +63,19 @@ SCHEMAS: Mapping[str, Schema] = {
         started_ns=_TIME,
         ended_ns=_TIME,
     ),
-    "Device": _object(name=_TEXT, qubits=_COUNT, region=_TEXT, online={"type": "boolean"}, waiting=_COUNT),
+    "Device": _object(
+        name=_TEXT,
+        qubits=_COUNT,
+        region=_TEXT,
+        online={"type": "boolean"},
+        simulator={"type": "boolean"},
+        waiting=_COUNT,
+        calibrated_ns=_TIME,
+        calibration={"type": ["string", "null"], "description": "digest of what it is calibrated to; null: ideal"},
+    ),
+    "Recalibration": _object(
+        ("factor",), factor={"type": "number", "exclusiveMinimum": 0, "description": "1: only the date changes"}
+    ),
     "NewCanary": _object(
         ("nonce",),
         nonce={"type": "string", "minLength": 1},
@@ -142,6 +154,14 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(name="read_run", method="GET", path=f"{_BASE}/runs/{{id}}", summary="One run", gives="Run"),
     Operation(name="list_devices", method="GET", path=f"{_BASE}/devices", summary="Devices", gives="Devices"),
+    Operation(
+        name="recalibrate_device",
+        method="POST",
+        path=f"{_BASE}/devices/{{name}}/recalibrate",
+        summary="Measure a device anew: gate and readout errors times a factor, T1 and T2 divided by it",
+        takes="Recalibration",
+        gives="Device",
+    ),
     Operation(
         name="change_device",
         method="POST",

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -103,12 +104,12 @@ class ControlApi:
     # ------------------------------------------------------------ faults
 
     async def _list_kinds(self, request: Request) -> Reply:
-        return Reply.of_json(200, {"kinds": [kind_view(k) for k in known_faults().values()]})
+        return Reply.of_json(200, {"kinds": [kind_view(k) for k in backend_faults().values()]})
 
     async def _read_kind(self, request: Request, name: str) -> Reply:
-        if name not in known_faults():
+        if name not in backend_faults():
             raise _Wrong(404, f"no fault is called {name!r}")
-        return Reply.of_json(200, kind_view(known_faults()[name]))
+        return Reply.of_json(200, kind_view(backend_faults()[name]))
 
     async def _list_faults(self, request: Request) -> Reply:
         return Reply.of_json(200, {"faults": [_armed_view(a) for a in self._injector.uses]})
@@ -164,6 +165,16 @@ class ControlApi:
     async def _list_devices(self, request: Request) -> Reply:
         return Reply.of_json(200, {"devices": [self._device_view(d) for d in self._backend.devices]})
 
+    async def _recalibrate_device(self, request: Request, name: str) -> Reply:
+        device, factor = self._device(name), _body(request).get("factor")
+        if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < math.inf:
+            raise UsageProblem("factor is a number above 0")
+        if device.calibration is None:
+            raise UsageProblem(f"{name} is ideal; there is nothing to calibrate")
+        measured = replace(device.calibration.drifted(factor), calibrated_ns=self._clock.now_ns())
+        self._backend.exchange(replace(device, calibration=measured))
+        return Reply.of_json(200, self._device_view(self._device(name)))
+
     async def _change_device(self, request: Request, name: str, change: str) -> Reply:
         self._device(name)
         if change not in ("online", "offline"):
@@ -182,7 +193,10 @@ class ControlApi:
             "qubits": device.qubits,
             "region": device.region,
             "online": device.online,
+            "simulator": device.simulator,
             "waiting": self._backend.waiting(device.name),
+            "calibrated_ns": device.calibration.calibrated_ns if device.calibration else None,
+            "calibration": device.calibration.digest if device.calibration else None,
         }
 
     async def _plant_canary(self, request: Request) -> Reply:
@@ -209,9 +223,16 @@ class ControlApi:
         return int.from_bytes(hashlib.sha256(self._token.encode()).digest()[:8])
 
 
+def backend_faults() -> Mapping[str, type[Fault]]:
+    """Faults that a backend alone can have, by name: not those of other services, nor of a target's process."""
+    return {k: f for k, f in known_faults().items() if f.service == "backend" and f.layer != "process"}
+
+
 def checked(fault: object, params: object) -> FaultUse:
     """A fault to add, its parameters of the right type; raises UsageProblem saying what is wrong."""
-    kinds = known_faults()
+    kinds = backend_faults()
+    if isinstance(fault, str) and fault in known_faults() and fault not in kinds:
+        raise UsageProblem(f"fault {fault} is none of a backend's; it needs a pipeline and a plan")
     if not isinstance(fault, str) or fault not in kinds:
         raise UsageProblem(f"no fault is called {fault!r}; known: {', '.join(sorted(kinds))}")
     if not isinstance(params, dict):

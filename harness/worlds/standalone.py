@@ -53,7 +53,7 @@ class Serving:
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """One request that was answered. ``status`` 0: the connection broke."""
+    """One request that was answered. ``protocol`` "-": none serves it; ``status`` 0: the connection broke."""
 
     protocol: str
     method: str
@@ -154,27 +154,28 @@ class Standalone:
         if request.path.startswith(CONTROL):
             return await self.control.handle(request)
         name, inner = self._routed(request)
-        if name is None:
-            return self._refuse(request, 404, f"nothing is served here; try {', '.join(self.urls.values())}")
         struck: list[str] = []
         STRUCK.set(struck)
         started_ns, reply = self.clock.now_ns(), LOST
         try:
-            reply = await self._switchboard.route(name, inner) or LOST
+            reply = await self._asked(name, inner)
         finally:
             if self._on_answer is not None:
-                self._on_answer(self._answered(name, inner, reply, started_ns, struck))
+                told = Answered(
+                    protocol=name or "-",
+                    method=request.method,
+                    path=inner.path,
+                    status=reply.status if reply.cut_at != 0 else 0,
+                    took_ms=(self.clock.now_ns() - started_ns) / NS_PER_MS,
+                    faults=tuple(dict.fromkeys(struck)),
+                )
+                self._on_answer(told)
         return reply
 
-    def _answered(self, name: str, request: Request, reply: Reply, started_ns: int, struck: list[str]) -> Answered:
-        return Answered(
-            protocol=name,
-            method=request.method,
-            path=request.path,
-            status=reply.status if reply.cut_at != 0 else 0,
-            took_ms=(self.clock.now_ns() - started_ns) / NS_PER_MS,
-            faults=tuple(dict.fromkeys(struck)),
-        )
+    async def _asked(self, name: str | None, request: Request) -> Reply:
+        if name is None:
+            return self._refuse(request, 404, f"nothing is served here; try {', '.join(self.urls.values())}")
+        return await self._switchboard.route(name, request) or LOST
 
     def _routed(self, request: Request) -> tuple[str | None, Request]:
         """The protocol that is asked, and the request as it sees it."""
@@ -184,7 +185,8 @@ class Standalone:
             return first, replace(request, path=f"/{rest}", headers=headers)
         if len(self.protocols) == 1:
             return next(iter(self.protocols)), request
-        return None, request
+        claiming = [name for name, p in self.protocols.items() if _claims(p, request)]
+        return claiming[0] if len(claiming) == 1 else None, request
 
     def _refuse(self, request: Request, status: int, message: str) -> Reply:
         """A refusal before any protocol was asked, in the words of the one it was for."""
@@ -192,6 +194,11 @@ class Standalone:
         if name is None:
             return Reply.of_json(status, {"error": message})
         return self.protocols[name].error(status, message)
+
+
+def _claims(protocol: Protocol, request: Request) -> bool:
+    """Whether a path is a protocol's own: some SDKs keep of a URL nothing but its host."""
+    return any(not r.path.startswith("/{") and r.match(request) is not None for r in protocol.routes)
 
 
 def _wall_clock(loop: asyncio.AbstractEventLoop) -> LoopClock:

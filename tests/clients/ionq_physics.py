@@ -94,10 +94,15 @@ def _mixed(state: Matrix, places: tuple[int, ...], qubits: int) -> Matrix:
     return found / 4 ** len(places)
 
 
-def distance(counts: Mapping[str, int], exact: Mapping[str, float]) -> float:
+def distance(counts: Mapping[str, float], exact: Mapping[str, float]) -> float:
     """Total variation distance."""
     shots = sum(counts.values())
     return sum(abs(counts.get(k, 0) / shots - exact.get(k, 0.0)) for k in {*counts, *exact}) / 2
+
+
+def errors(weights: Mapping[str, float]) -> float:
+    """How much of a GHZ state's counts or probabilities is neither all 0 nor all 1: where each error shows."""
+    return sum(w for k, w in weights.items() if len(set(k)) > 1) / sum(weights.values())
 
 
 def bound(exact: Mapping[str, float], shots: int, alpha: float = 1e-6) -> float:

@@ -178,7 +178,9 @@ def test_throttling_is_retried_by_the_sdk_and_one_task_runs(faults: Served, clie
     assert len(faults.control.runs()) == before + 1
 
 
-def test_an_answer_lost_after_acceptance_makes_one_task_thanks_to_the_client_token(faults: Served, client: Client) -> None:
+def test_an_answer_lost_after_acceptance_makes_one_task_thanks_to_the_client_token(
+    faults: Served, client: Client
+) -> None:
     before = len(faults.control.runs())
     faults.control.add_fault("http_error", on=["submit"], status=504, when="after", times=2)
     assert sum(client.do("bell", shots=10).values()) == 10

@@ -16,8 +16,8 @@ import pytest
 
 from tests.clients.server import Client, ClientFailed, Served, served
 
-DEVICE = "ibm_small"
-WIDE = "ibm_large"
+DEVICE = "ibm_thule"
+WIDE = "ibm_avalon"
 PATHS = ("legacy", "executor")
 #: of each comparison of counts with a distribution
 ALPHA = 1e-4

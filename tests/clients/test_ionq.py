@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
-from tests.clients.ionq_physics import ARIA, bound, distance, distribution, ghz, native_bell, published
+from tests.clients.ionq_physics import (
+    ARIA,
+    Fidelities,
+    bound,
+    distance,
+    distribution,
+    errors,
+    ghz,
+    native_bell,
+    published,
+)
 from tests.clients.server import Client, ClientFailed, Served, served
 
-SHOTS = 4_000
+SHOTS, MANY = 4_000, 40_000
 FORTE = "qpu.forte-1"
 IDEAL = {"00": 0.5, "11": 0.5}
 
@@ -56,18 +67,28 @@ def test_the_ideal_simulator_is_ideal(client: Client) -> None:
 
 
 def test_a_machine_has_the_noise_that_it_publishes(client: Client, server: Served) -> None:
-    """A GHZ state, in which each gate's error shows; and the ideal one would be told from it."""
-    exact = distribution(ghz(4), 4, published(server.url, FORTE))
-    fits(client.do("ghz", qubits=4, shots=SHOTS, device=FORTE), exact)
-    assert sum(abs(exact[k] - 0.5 * (k in ("0000", "1111"))) for k in exact) / 2 > bound(exact, SHOTS)
+    """A GHZ state, in which each gate's error shows."""
+    fidelities = published(server.url, FORTE)
+    exact = distribution(ghz(4), 4, fidelities)
+    counts = client.do("ghz", qubits=4, shots=SHOTS, device=FORTE)
+    fits(counts, exact)
+    five_sigma = 5 * math.sqrt(errors(exact) / SHOTS)
+    assert abs(errors(counts) - errors(exact)) < five_sigma
+    # with gate errors doubled it would not fit
+    worse = Fidelities(2 * fidelities.one - 1, 2 * fidelities.two - 1, fidelities.spam)
+    assert errors(distribution(ghz(4), 4, worse)) - errors(exact) > five_sigma / 2
 
 
 def test_a_noise_model_is_its_machine(client: Client) -> None:
     """With a seed the same counts again, without it others."""
-    counts = client.do("ghz", qubits=4, shots=SHOTS, noise="aria-1", seed=4)
-    fits(counts, distribution(ghz(4), 4, ARIA))
-    assert client.do("ghz", qubits=4, shots=SHOTS, noise="aria-1", seed=4) == counts
-    assert client.do("ghz", qubits=4, shots=SHOTS, noise="aria-1", seed=5) != counts
+    counts = client.do("ghz", qubits=4, shots=MANY, noise="aria-1", seed=4)
+    exact = distribution(ghz(4), 4, ARIA)
+    fits(counts, exact)
+    # neither an ideal simulator nor one with gate errors doubled would fit
+    doubled = distribution(ghz(4), 4, Fidelities(0.999, 0.974, 0.9939))
+    assert min(distance(exact, other) for other in ({"0000": 0.5, "1111": 0.5}, doubled)) > bound(exact, MANY)
+    assert client.do("ghz", qubits=4, shots=MANY, noise="aria-1", seed=4) == counts
+    assert client.do("ghz", qubits=4, shots=MANY, noise="aria-1", seed=5) != counts
 
 
 @pytest.mark.parametrize("device", ["simulator", FORTE])

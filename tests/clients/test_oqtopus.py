@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.backend.canary import Canary
-from harness.backend.devices import DEVICES
+from harness.backend.fleet import FLEET
 from tests.clients import exact_noise
 from tests.clients.server import Client, ClientFailed, Served, served
 
@@ -45,7 +45,7 @@ def outcomes(counts: dict[str, int]) -> dict[int, int]:
 
 
 def exact(device: str, qubits: int) -> Mapping[str, float]:
-    calibration = next(d.calibration for d in DEVICES if d.name == device)
+    calibration = next(d.calibration for d in FLEET if d.name == device)
     return exact_noise.ghz(calibration, qubits, "cx")
 
 

@@ -145,6 +145,16 @@ def test_other_machines_are_warned_of(tmp_path: Path) -> None:
         assert child.stderr.readline().startswith("warning: 0.0.0.0 can be reached from other machines")
 
 
+def test_it_serves_on_when_nobody_reads_its_lines(tmp_path: Path) -> None:
+    with serving(tmp_path) as (child, _):
+        assert child.stderr is not None
+        child.stderr.close()
+        url = only_server(tmp_path)[1]["url"]
+        for _ in range(3):
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{url}/v0.4/backends") as answer:
+                assert answer.status == 200
+
+
 def test_a_dead_servers_file_misleads_nobody(tmp_path: Path) -> None:
     with serving(tmp_path) as (child, _):
         child.kill()
@@ -160,6 +170,24 @@ def test_lists_fit_a_terminal(tmp_path: Path, arguments: tuple[str, ...]) -> Non
     assert [line for line in ran.stdout.splitlines() if len(line) > 80] == []
     as_json = qharness(tmp_path, *arguments, "--format", "json")
     assert json.loads(as_json.stdout)
+
+
+def test_what_a_device_publishes_can_be_served_again(tmp_path: Path) -> None:
+    published = qharness(tmp_path, "backend", "characterize", "Minase", "--protocol", "oqtopus")
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(json.loads(published.stdout)))
+    with served("oqtopus", device=str(file)) as server:
+        assert [d["name"] for d in server.control.devices()] == ["Minase"]
+    wrong = qharness(tmp_path, "backend", "characterize", "Minase", "--protocol", "ibm")
+    assert (wrong.returncode, wrong.stderr) == (2, "qharness: ibm does not list Minase; oqtopus does\n")
+
+
+def test_the_devices_are_those_of_the_vendors(tmp_path: Path) -> None:
+    with served("ionq") as server:
+        assert [d["name"] for d in server.control.devices()] == ["simulator", "qpu.forte-1", "qpu.aria-1"]
+    with served("ionq", device=["ibm_thule", "simulator"]) as server:
+        assert [d["name"] for d in server.control.devices()] == ["ibm_thule", "simulator"]
+        assert server.log[0] == "warning: ibm_thule is listed by ibm only, which is not served\n"
 
 
 def test_tests_can_serve_and_control(tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ FINE = Reply(200)
 
 def call(operation: str = "submit", **request: Any) -> Call:
     """A call of the backend."""
-    return Call("http", "backend", operation, Request("POST", "/v0.4/jobs", **request), metadata={"job": "j1"})
+    return Call(
+        "http", "backend", operation, Request("POST", "/v0.4/jobs", **request), metadata={"job": "j1"}, state="started"
+    )
 
 
 async def answer(_: Call) -> Reply:
@@ -83,6 +85,8 @@ def test_another_layer_or_service_is_not_struck() -> None:
         ("metadata.job == 'j1'", True),
         ("metadata.job == 'j2'", False),
         ("operation == 'submit' && run == null", True),
+        ("state == 'started'", True),
+        ("state == 'completed'", False),
     ],
 )
 def test_a_predicate_says_which_calls_it_means(where: str, holds: bool) -> None:
@@ -107,6 +111,47 @@ def test_it_strikes_within_its_window_from_arming() -> None:
 
     uses = [use(after_step="s2", times=0, from_ms=1_000, for_ms=2_000)]
     assert play(act, uses) == [False, False, True, True, False, False]
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 4), st.integers(0, 3), st.integers(0, 9))
+def test_it_strikes_every_so_many(every: int, skip: int, n: int) -> None:
+    wanted = [i >= skip and (i - skip) % every == 0 for i in range(n)]
+    assert struck({"skip": skip, "every": every, "times": 0}, *[call()] * n) == wanted
+
+
+def test_times_count_strikes_not_calls() -> None:
+    assert struck({"every": 2, "times": 2}, *[call()] * 7) == [True, False, True, False, False, False, False]
+
+
+def test_chance_is_the_seeds() -> None:
+    """About as often as asked, always or never at the ends, and the same ones for the same seed."""
+    by_chance = struck({"probability": 0.3, "times": 0}, *[call()] * 300)
+    assert 60 < sum(by_chance) < 120
+    assert struck({"probability": 0.3, "times": 0}, *[call()] * 300) == by_chance
+    assert struck({"probability": 1, "times": 0}, call(), call()) == [True, True]
+    assert struck({"probability": 0, "times": 0}, call(), call()) == [False, False]
+
+
+def test_chance_does_not_use_up_times() -> None:
+    assert sum(struck({"probability": 0.5, "times": 3}, *[call()] * 50)) == 3
+
+
+def test_chance_leaves_the_faults_own_draws_alone() -> None:
+    """What a fault draws does not depend on how often it was let pass."""
+    assert draws([use(probability=0.5)]) == draws([use()])
+
+
+def test_it_is_healed_by_its_step() -> None:
+    async def act(scene: Scene) -> list[bool]:
+        found = await strikes(scene, call())
+        for step in ("s1", "s2", "s3"):
+            scene.injector.step_begins(step)
+            found += await strikes(scene, call())
+        return found
+
+    uses = [use(after_step="s1", until_step="s3", times=0)]
+    assert play(act, uses) == [False, True, True, False]
 
 
 def test_it_is_armed_by_its_step_and_once() -> None:

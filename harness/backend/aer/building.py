@@ -7,8 +7,9 @@ from typing import Any
 
 from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import Gate as Opaque
-from qiskit.circuit import library
+from qiskit.circuit import IfElseOp, library
 from qiskit.circuit.library import UnitaryGate
+from qiskit.transpiler import Target
 
 from harness.backend.circuit import ROTATIONS, UNITARY, Branch, Circuit, Gate, Measure, Reset, Step
 
@@ -51,8 +52,18 @@ def lowered(circuit: Circuit, native: tuple[str, ...]) -> Any:
     built = _circuit(circuit)
     _add(built, circuit.gates, _Places(circuit), _Keeping(basis, opaque))
     known = [b for b in basis if b in library.standard_gates.get_standard_gate_name_mapping()]
-    made = transpile(built, basis_gates=[*known, *opaque], optimization_level=0, seed_transpiler=0)
+    made = transpile(built, **_device(known, opaque), optimization_level=0, seed_transpiler=0)
     return _disclosed(made, opaque)
+
+
+def _device(known: list[str], opaque: Mapping[str, Gate]) -> dict[str, Any]:
+    """What to transpile for. Qiskit takes no names that it doesn't know as basis gates, only in a target."""
+    if not opaque:
+        return {"basis_gates": known}
+    own = {name: Opaque(name, len(gate.targets), []) for name, gate in opaque.items()}
+    target = Target.from_configuration([*known, "measure", "reset", *own], custom_name_mapping=own)
+    target.add_instruction(IfElseOp, name="if_else")
+    return {"target": target}
 
 
 class _Places:

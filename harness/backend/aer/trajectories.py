@@ -1,7 +1,7 @@
 """Distributions of noisy circuits that are too wide for a density matrix, from a sample of their faults.
 
-Here every error is depolarising, as strong as makes the average gate error the published one (relaxation counts with its
-average error, not with its direction). A depolarising channel of strength λ on n qubits is a fault, one of the 4ⁿ − 1
+Here every error is depolarising, as strong as makes the average gate error the published one (relaxation counts with
+its average error, not with its direction). A depolarising channel of strength λ on n qubits is a fault, one of 4ⁿ − 1
 Paulis, with probability λ (1 − 4⁻ⁿ). A shot without any fault, probability P₀, gives the ideal distribution exactly;
 the rest, 1 − P₀, is the mean over T patterns with at least one fault, each of which gives its whole distribution.
 So outcomes' probabilities are off by at most about (1 − P₀) / √T, whatever the number of shots.

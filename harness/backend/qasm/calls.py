@@ -20,9 +20,19 @@ Gates = tuple[Gate, ...]
 class Defined:
     """A ``gate`` of the program's own: its body is at a place among the tokens."""
 
-    angles: tuple[str, ...]
-    qubits: tuple[str, ...]
+    angle_names: tuple[str, ...]
+    qubit_names: tuple[str, ...]
     body: int
+
+    @property
+    def angles(self) -> int:
+        """How many it takes."""
+        return len(self.angle_names)
+
+    @property
+    def qubits(self) -> int:
+        """How many it takes."""
+        return len(self.qubit_names)
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def _computed(cursor: Cursor, act: Callable[..., Number], *operands: Number) -> 
         found = act(*operands)
     except (ValueError, ZeroDivisionError, OverflowError, TypeError):
         raise cursor.wrong("an expression has no value") from None
-    if isinstance(found, complex) or found != found or abs(found) > _LARGEST:
+    if isinstance(found, complex) or not abs(found) <= _LARGEST:
         raise cursor.wrong("the value of an expression is no number, or too large")
     return found
 

@@ -87,6 +87,17 @@ def _dcx(_: Sequence[float], qubits: Sequence[int]) -> Made:
     return (Gate("x", (b,), (a,)), Gate("x", (a,), (b,)))
 
 
+def _relative(ladder: str) -> Callable[[Sequence[float], Sequence[int]], Made]:
+    """Of qelib1.inc's Toffolis with relative phases: h, t, T (its inverse) on the last qubit, a, b, c its controls."""
+
+    def make(_: Sequence[float], qubits: Sequence[int]) -> Made:
+        last = (qubits[-1],)
+        kinds = {"h": "h", "t": "t", "T": "tdg"}
+        return tuple(Gate(kinds[k], last) if k in kinds else Gate("x", last, (qubits["abc".index(k)],)) for k in ladder)
+
+    return make
+
+
 def ecr() -> Matrix:
     """qiskit's echoed cross-resonance gate."""
     r, i = _R, _R * 1j
@@ -149,6 +160,10 @@ STANDARD: Mapping[str, Definition] = MappingProxyType(
         "cu3": Definition(3, 2, _cu3),
         "rzx": Definition(1, 2, _rzx),
         "dcx": Definition(0, 2, _dcx),
+        "c3sqrtx": _plain("sx", 3),
+        "rccx": Definition(0, 3, _relative("htbTatbTh")),
+        "rc3x": Definition(0, 4, _relative("htcThatbTatbThtcTh")),
+        "rcccx": Definition(0, 4, _relative("htcThatbTatbThtcTh")),
         "r": _matrix(1, "r", xy, 2),
         "gpi": _matrix(1, "gpi", gpi, 1),
         "gpi2": _matrix(1, "gpi2", gpi2, 1),

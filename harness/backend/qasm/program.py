@@ -292,9 +292,7 @@ class Program:
         known = self._gates.get(name)
         if known is None:
             raise self._cursor.wrong(f"the gate {name[:40]!r} is not known")
-        wanted = (
-            (known.angles, known.qubits) if isinstance(known, Definition) else (len(known.angles), len(known.qubits))
-        )
+        wanted = (known.angles, known.qubits)
         if (len(angles), len(qubits)) != wanted:
             raise self._cursor.wrong(f"{name} takes {wanted[0]} angles and {wanted[1]} qubits")
         if isinstance(known, Definition):
@@ -307,9 +305,9 @@ class Program:
         if self._depth > _DEEPEST:
             raise self._cursor.wrong("gates are nested too deeply")
         inner = Registers()
-        inner.names = {q: (k,) for q, k in zip(known.qubits, qubits, strict=True)}
+        inner.names = {q: (k,) for q, k in zip(known.qubit_names, qubits, strict=True)}
         kept = (self._names, self._qubits, self._steps, self._cursor.place, self._emitted)
-        self._names = {**self._names, **dict(zip(known.angles, angles, strict=True))}
+        self._names = {**self._names, **dict(zip(known.angle_names, angles, strict=True))}
         self._qubits, self._steps, self._cursor.place = inner, [], known.body
         while not self._cursor.follows("}"):
             self._statement()
@@ -381,14 +379,16 @@ class Program:
         values = indices(self._cursor, self._names, _MOST_PLAYED)
         if not braced:
             self._cursor.expect("]")
-        start, kept = self._cursor.place, dict(self._names)
+        start, outer = self._cursor.place, self._names.get(name)
         if not values:
             raise self._cursor.wrong("a loop without a turn is not supported here")
         for value in values:
             self._cursor.place = start
             self._names[name] = value
             self._block()
-        self._names = {k: v for k, v in self._names.items() if k in kept or k != name}
+        self._names.pop(name)
+        if outer is not None:
+            self._names[name] = outer
 
     # ------------------------------------------------------------ helpers
 

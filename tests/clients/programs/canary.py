@@ -3,13 +3,14 @@
 {"do": "rotations", "sdk": "cirq", "angles_rad": [0.5, 1.2], "shots": 100, "device": "qpu.forte-1"}
 """
 
+import importlib.util
 import sys
 from pathlib import Path
 
-# programs beside this one are called as the SDKs are: its folder must not shadow them
-sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).parent] + [str(Path(__file__).parent)]
-
-from _loop import run  # noqa: E402
+# Programs beside this one are called as the SDKs are. Its folder must not shadow them, not even from the path's end:
+# braket is a namespace package.
+HERE = Path(__file__).parent
+sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != HERE]
 
 POLL_S = 0.05
 
@@ -97,4 +98,8 @@ def oqtopus(angles_rad, shots, device):
 
 SDKS = {f.__name__: f for f in (ibm, ionq, cirq, pennylane, braket, oqtopus)}
 
-run(rotations=lambda sdk, angles_rad, shots, device: SDKS[sdk](angles_rad, shots, device))
+
+spec = importlib.util.spec_from_file_location("_loop", HERE / "_loop.py")
+loop = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(loop)
+loop.run(rotations=lambda sdk, angles_rad, shots, device: SDKS[sdk](angles_rad, shots, device))

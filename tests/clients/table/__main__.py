@@ -20,7 +20,7 @@ from tests.clients.table.playing import Theatre
 from tests.clients.table.rows import CLIENTS, ROWS, Row
 
 #: most of a cell is waiting
-AT_ONCE = 14
+AT_ONCE = 12
 
 
 def wanted(only: Sequence[str]) -> list[tuple[str, Row]]:

@@ -43,6 +43,8 @@ class Cell:
     outcome: str
     #: the exception's type
     error: str = ""
+    #: the type of what it was raised from
+    cause: str = ""
     #: where it ended: device, submit, cancel, session, result, again
     stage: str = ""
     #: the first words of the exception, or what is wrong with the result; ids and addresses left out
@@ -74,20 +76,6 @@ class Cell:
         plain = {f: v for f, v in asdict(self).items() if v not in ("", 0, False)}
         return plain
 
-    @property
-    def text(self) -> str:
-        """A short word for a table."""
-        words = {"right": "✓", "wrong": "**wrong**", "none": "**None**", "empty": "**empty**", "other": "**garbage**"}
-        text = words.get(self.outcome) or (self.error if self.outcome == "error" else f"**hangs** ({self.stage})")
-        return f"{text}{self._counted}"
-
-    @property
-    def _counted(self) -> str:
-        """Submissions and runs, where they are not one each."""
-        if self.runs > 1:
-            return f", **{self.runs} runs**"
-        return ""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
@@ -116,7 +104,7 @@ def judged(
     if "error" in answer:
         return "error", str(answer["error"]), _plain(str(answer["message"]))
     value = answer["value"]
-    if value is None:
+    if value is None or (isinstance(value, list) and value and all(c is None for c in value)):
         return "none", "", ""
     if not isinstance(value, list) or any(c is not None and not isinstance(c, dict) for c in value):
         return "other", "", _plain(str(value))
@@ -132,6 +120,8 @@ def _wrong(value: Sequence[Mapping[str, int]], expected: Sequence[str], shots: i
     """What is wrong with counts; empty: nothing."""
     if len(value) != len(expected):
         return f"{len(value)} results for {len(expected)} circuits"
+    if None in value:
+        return "None for a circuit"
     found = (_mistake(counts, IDEAL[circuit], shots) for counts, circuit in zip(value, expected, strict=True))
     return next((f for f in found if f), "")
 
@@ -198,6 +188,7 @@ def cell_of(client: str, row: Row, ended: Ended, wire: Wire) -> Cell:
         row=row.key,
         outcome=outcome,
         error=error,
+        cause=str((ended.answer or {}).get("cause", "")),
         stage=ended.stage if outcome != "right" else "",
         says=says,
         submits=len(submits),

@@ -11,20 +11,38 @@ Faults = tuple[tuple[str, Mapping[str, Any]], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Sdk:
-    """A client: its name, the protocol it speaks, and the options that its caller uses beside the defaults."""
+    """A client: its name, the protocol it speaks, the options that its caller uses beside the defaults, its devices."""
 
     package: str
     protocol: str
     options: str
+    #: those that the server has; the quickest that the SDK can use
+    devices: tuple[str, ...]
 
 
+_IONQ: dict[str, Any] = {"protocol": "ionq", "devices": ("simulator", "qpu.forte-1")}
 CLIENTS: Mapping[str, Sdk] = {
-    "ibm": Sdk(package="qiskit-ibm-runtime", protocol="ibm", options="SamplerV2, job.result(timeout=12)"),
-    "ionq": Sdk(package="qiskit-ionq", protocol="ionq", options="backend.run, job.result(timeout=12)"),
-    "cirq": Sdk(package="cirq-ionq", protocol="ionq", options="create_job, job.results(timeout_seconds=12)"),
-    "pennylane": Sdk(package="pennylane-ionq", protocol="ionq", options="a QNode; it has no time-out"),
-    "braket": Sdk(package="amazon-braket-sdk", protocol="braket", options="AwsDevice.run(poll_timeout_seconds=12)"),
-    "oqtopus": Sdk(package="quri-parts-oqtopus", protocol="oqtopus", options="sample, job.result(timeout=12)"),
+    "ibm": Sdk(
+        package="qiskit-ibm-runtime",
+        protocol="ibm",
+        devices=("ibm_thule",),
+        options="`SamplerV2(backend).run`, `job.result(timeout=12)`",
+    ),
+    "ionq": Sdk(package="qiskit-ionq", options="`backend.run`, `job.result(timeout=12)`", **_IONQ),
+    "cirq": Sdk(package="cirq-ionq", options="`service.create_job`, `job.results(timeout_seconds=12)`", **_IONQ),
+    "pennylane": Sdk(package="pennylane-ionq", options="a QNode; it has no time-out for a job", **_IONQ),
+    "braket": Sdk(
+        package="amazon-braket-sdk",
+        protocol="braket",
+        devices=("SV1",),
+        options="`device.run(poll_timeout_seconds=12)`, `task.result()`",
+    ),
+    "oqtopus": Sdk(
+        package="quri-parts-oqtopus",
+        protocol="oqtopus",
+        devices=("SVSim",),
+        options="`backend.sample`, `job.result(timeout=12)`",
+    ),
 }
 _WITH_HANDLES = tuple(c for c in CLIENTS if c != "pennylane")
 _WITH_SESSIONS = ("ibm", "ionq")
@@ -57,7 +75,7 @@ class Row:
     def params(self) -> Mapping[str, Any]:
         """What the story is told."""
         told: dict[str, Any] = {"shots": self.shots}
-        if self.story in ("run", "twice"):
+        if self.story in ("run", "twice", "fleet"):
             told["circuits"] = list(self.circuits)
         return told
 
@@ -82,6 +100,8 @@ def _one(fault: str, **params: Any) -> Faults:
 _BATCH: dict[str, Any] = {"circuits": ("top", "low")}
 _MID: dict[str, Any] = {"busy_ms": 3_000}
 _HANDLE: dict[str, Any] = {"only": _WITH_HANDLES}
+#: only amazon-braket-sdk has one that tries again: run_batch
+_FLEET: dict[str, Any] = {"story": "fleet", "only": ("braket",)}
 _CANCEL: dict[str, Any] = {**_HANDLE, "story": "cancel", "busy_ms": 8_000}
 
 CALM = _rows(
@@ -93,6 +113,7 @@ CALM = _rows(
     ("twice", "the result read again by the job's id", (), {"story": "twice", **_HANDLE}),
     ("cancel", "cancelled, then asked for its result", (), _CANCEL),
     ("session", "two jobs in a session", (), {"story": "session", "only": _WITH_SESSIONS}),
+    ("fleet", "two jobs, by the SDK's own batch call", (), {**_FLEET, "circuits": ("top", "low")}),
 )
 
 _FORMS = ("absent", "seconds", "date", "past", "garbage", "huge")
@@ -159,7 +180,7 @@ def _wires(operation: str) -> list[tuple[Any, ...]]:
         ("cut", "connection lost in the midst of the answer", _one("reply_cut", **at, at="half")),
         ("late", "answered after 5 s", _one("latency", **at, ms=5_000, when="after")),
         ("hang", "no answer, no end", _one("latency", **at, ms=600_000, when="after", times=0)),
-        ("trickle", "a byte a second", _one("slow_reply", **at, slice_bytes=1, slice_ms=1_000, times=0)),
+        ("trickle", "a byte every 5 s", _one("slow_reply", **at, slice_bytes=1, slice_ms=5_000, times=0)),
     ]
 
 
@@ -181,7 +202,7 @@ ACCEPTED = _rows(
     ("late", "answered after 5 s", _one("latency", **_on("submit"), ms=5_000, when="after")),
     ("late_35", "answered after 35 s", _one("latency", **_on("submit"), ms=35_000, when="after", times=0)),
     ("hang", "no answer, no end", _one("response_lost", way="hang", times=0)),
-    ("trickle", "a byte a second", _one("slow_reply", **_on("submit"), slice_bytes=1, slice_ms=1_000, times=0)),
+    ("trickle", "a byte every 5 s", _one("slow_reply", **_on("submit"), slice_bytes=1, slice_ms=5_000, times=0)),
     *_malformed("submit"),
     ("id_empty", "an empty id", _one("id_lost", way="empty")),
     ("id_unknown", "an id that nobody knows", _one("id_lost", way="unknown")),
@@ -202,7 +223,12 @@ POLL = _rows(
         _MID,
     ),
     ("token_refused", "token refused in the midst, once", _one("access_denied", **_on("status"), skip=1), _MID),
-    ("scope_lost", "scope lost in the midst, for ever", _one("access_denied", reason="forbidden", skip=2, times=0), _MID),
+    (
+        "scope_lost",
+        "scope lost in the midst, for ever",
+        _one("access_denied", **_on("status"), reason="forbidden", skip=1, times=0),
+        _MID,
+    ),
     ("wrong_tenant", "taken for another tenant, once", _one("wrong_tenant", **_on("status"), skip=1), _MID),
     ("stale", "a cache repeats the first answer", _one("stale_reply", **_on("status"))),
 )
@@ -239,6 +265,8 @@ JOB = _rows(
         (("job_failed", {}), ("field_lost", {"what": "reason", "times": 0})),
     ),
     ("slow", "takes 20 s, longer than the time-out", (), {"busy_ms": 20_000}),
+    ("fleet_failed", "run_batch: the run fails", _one("job_failed", times=0), _FLEET),
+    ("fleet_slow", "run_batch: it takes 20 s, the time-out is 5 s", (), {**_FLEET, "busy_ms": 20_000}),
 )
 RESULT = _rows(
     "result", "result", *_refusals("result"), *_statuses("result", 400, 403, 404), *_wires("result"), *_malformed("result")

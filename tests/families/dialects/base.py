@@ -60,7 +60,19 @@ class Dialect(ABC):
 
     @abstractmethod
     async def ask(self, operation: str, job: str) -> Reply:
-        """status, result, cancel, list or device; ``job`` where it is about one."""
+        """status, result, cancel, list or device; ``job``: the job, or the device, that it is about."""
+
+    async def calibration(self) -> Reply:
+        """What is published of the noisy device's calibration."""
+        return await self.ask("device", self.noisy)
+
+    async def place(self, job: str) -> Reply:
+        """Where a queued job's place in the queue is told."""
+        return await self.ask("status", job)
+
+    async def published(self, device: str) -> list[Reply]:
+        """Everything that tells of a device."""
+        return [await self.ask("device", device)]
 
     @abstractmethod
     def state_of(self, reply: Reply) -> str:

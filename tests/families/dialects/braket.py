@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import quote
 
+from harness.providers import _braket_devices as devices
 from harness.wire import Reply
 from tests.families.dialects.base import CIRCUITS, QUBITS, Counts, Dialect
 from tests.unit.providers.test_braket import order, program, program_set, signed
@@ -34,9 +35,8 @@ class BraketDialect(Dialect):
     @property
     def noisy_arn(self) -> str:
         """A device with noise."""
-        from harness.providers import _braket_devices as devices
-
-        return next(devices.arn(d) for d in self.double.backend.devices if not devices.simulator(d))
+        offered = self.double.backend.devices
+        return str(next(devices.arn(d) for d in offered if devices.listed(d, "us-east-1") and not d.simulator))
 
     async def submit(self, circuits: Sequence[str] = ("tall",), shots: int = 1000, device: str = "") -> Reply:
         self._count += 1
@@ -58,24 +58,31 @@ class BraketDialect(Dialect):
             "status": ("GET", place + "?additionalAttributeNames=QueueInfo", None),
             "cancel": ("PUT", place + "/cancel", {"clientToken": "c"}),
             "list": ("POST", "/quantum-tasks", {"filters": []}),
-            "device": ("GET", f"/device/{quote(self.noisy_arn, safe='')}", None),
+            "device": ("GET", f"/device/{quote(job, safe='')}", None),
         }[operation]
         return await self.send(method, target, body)
+
+    async def calibration(self) -> Reply:
+        return await self.ask("device", self.noisy_arn)
 
     def state_of(self, reply: Reply) -> str:
         return str(json.loads(reply.body)["status"])
 
     def counts_of(self, reply: Reply) -> Counts:
         body = json.loads(reply.body)
-        shots = [body["measurements"]] if "measurements" in body else None
-        if shots is None:
-            return [dict(body["measurementProbabilities"])]
-        return [dict(Counter("".join(map(str, row))[::-1] for row in rows)) for rows in shots]
+        programs = body.get("programResults", [{"executableResults": [body]}])
+        return [_counts(e) for p in programs for e in p["executableResults"]]
 
     def is_error(self, operation: str, reply: Reply) -> bool:
         if operation == "result":
             return b"<Code>" in reply.body and b"<Message>" in reply.body
         return bool(json.loads(reply.body)["message"]) and "x-amzn-errortype" in reply.headers
+
+
+def _counts(told: Mapping[str, Any]) -> dict[str, float]:
+    if "measurementProbabilities" in told:
+        return dict(told["measurementProbabilities"])
+    return dict(Counter("".join(map(str, row)) for row in told.get("measurements", [])))
 
 
 def _source(circuit: str) -> str:

@@ -45,10 +45,12 @@ class IonQDialect(Dialect):
             "result": ("GET", f"/v0.4/jobs/{job}/results/probabilities"),
             "cancel": ("PUT", f"/v0.4/jobs/{job}/status/cancel"),
             "list": ("GET", "/v0.4/jobs"),
-            "device": ("GET", f"/v0.4/backends/{self.noisy}"),
-            "calibration": ("GET", f"/v0.4/backends/{self.noisy}/characterizations"),
+            "device": ("GET", f"/v0.4/backends/{job}"),
         }[operation]
         return await self.send(method, target)
+
+    async def calibration(self) -> Reply:
+        return await self.send("GET", f"/v0.4/backends/{self.noisy}/characterizations")
 
     def state_of(self, reply: Reply) -> str:
         return str(json.loads(reply.body)["status"])

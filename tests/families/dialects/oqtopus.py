@@ -17,7 +17,7 @@ class OqtopusDialect(Dialect):
     """Bit strings to counts in a zip behind a link; errors with a message, or the object store's XML."""
 
     name = "oqtopus"
-    ideal, noisy = "simulator", "qpu.forte-1"
+    ideal, noisy = "SVSim", "Minase"
     states: ClassVar[Mapping[str, str]] = {
         "started": "running",
         "submitted": "submitted",
@@ -51,7 +51,7 @@ class OqtopusDialect(Dialect):
             "status": ("GET", f"/jobs/{job}"),
             "cancel": ("POST", f"/jobs/{job}/cancel"),
             "list": ("GET", "/jobs"),
-            "device": ("GET", f"/devices/{self.noisy}"),
+            "device": ("GET", f"/devices/{job}"),
         }[operation]
         return await self.send(method, target)
 

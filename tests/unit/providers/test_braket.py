@@ -82,7 +82,9 @@ class Lab:
 
     async def result(self, arn: str) -> Reply:
         told = await self.task(arn)
-        return await self.send("GET", f"/{told['outputS3Bucket']}/{told['outputS3Directory']}/results.json", service="s3")
+        return await self.send(
+            "GET", f"/{told['outputS3Bucket']}/{told['outputS3Directory']}/results.json", service="s3"
+        )
 
     async def devices(self, **who: str) -> list[Any]:
         found: list[Any] = (await self.ask("POST", "/devices", {"filters": []}, **who))["devices"]
@@ -230,7 +232,10 @@ def test_result_types_are_computed_from_the_shots_that_are_told() -> None:
         await found.until(arn)
         result = json.loads((await found.result(arn)).body)
         expectation, sample = result["resultTypes"]
-        assert expectation == {"type": {"type": "expectation", "observable": ["x", "x"], "targets": [0, 1]}, "value": 1.0}
+        assert expectation == {
+            "type": {"type": "expectation", "observable": ["x", "x"], "targets": [0, 1]},
+            "value": 1.0,
+        }
         assert sample["value"] == [1.0 - 2 * row[0] for row in result["measurements"]]
         assert {tuple(row) for row in result["measurements"]} == {(0, 0), (1, 1)}
 
@@ -333,7 +338,10 @@ def test_a_wrong_program_of_a_set_is_named() -> None:
 )
 def test_program_sets_that_are_refused(wanted: dict[str, Any], shots: int) -> None:
     async def act(found: Lab) -> None:
-        assert error(await found.send("POST", "/quantum-task", order(wanted, shots=shots))) == (400, "ValidationException")
+        assert error(await found.send("POST", "/quantum-task", order(wanted, shots=shots))) == (
+            400,
+            "ValidationException",
+        )
 
     lab(act)
 
@@ -481,7 +489,9 @@ def test_tasks_are_searched_newest_first_by_pages_and_filters() -> None:
         assert [t["quantumTaskArn"] for t in rest["quantumTasks"]] == arns[:1]
         assert "nextToken" not in rest
         wanted = {"filters": [{"name": "quantumTaskArn", "operator": "EQUAL", "values": [arns[1]]}]}
-        assert [t["quantumTaskArn"] for t in (await found.ask("POST", "/quantum-tasks", wanted))["quantumTasks"]] == arns[1:2]
+        assert [
+            t["quantumTaskArn"] for t in (await found.ask("POST", "/quantum-tasks", wanted))["quantumTasks"]
+        ] == arns[1:2]
 
     lab(act)
 
@@ -492,8 +502,8 @@ def test_tags_of_a_task() -> None:
         path = f"/tags/{quote(arn, safe='')}"
         await found.ask("POST", path, {"tags": {"run": "1", "team": "b"}})
         assert (await found.ask("GET", path))["tags"] == {"team": "b", "run": "1"}
-        await found.ask("DELETE", f"{path}?tagKeys=run")
-        assert (await found.task(arn))["tags"] == {"team": "b"}
+        await found.ask("DELETE", f"{path}?tagKeys=run&tagKeys=team")
+        assert (await found.task(arn))["tags"] == {}
         assert error(await found.send("POST", path, {"tags": {"x": 1}})) == (400, "SerializationException")
         assert error(await found.send("GET", "/tags/nonsense")) == (404, "ResourceNotFoundException")
         assert found.scene.facts(RunAccepted)[0].metadata == {"team": "a"}
@@ -523,7 +533,7 @@ def test_devices_are_listed_by_region_and_described() -> None:
 
 def test_a_device_that_is_offline_takes_no_task() -> None:
     async def act(found: Lab) -> None:
-        name = next(d.name for d in found.double.backend.devices if "sim" in d.name)
+        name = next(d.name for d in found.double.backend.devices if d.simulator)
         found.double.backend.set_online(name, False)
         (told,) = [d for d in await found.devices() if d["deviceArn"] == SV1]
         assert told["deviceStatus"] == "OFFLINE"
@@ -626,6 +636,33 @@ def test_a_result_changed_on_its_way_is_not_intact() -> None:
         assert not delivered.intact
 
     lab(act, FaultUse(fault="truncated_result"))
+
+
+def test_an_id_that_is_not_told_is_no_arn() -> None:
+    async def act(found: Lab) -> None:
+        assert await found.ask("POST", "/quantum-task", order()) == {"quantumTaskArn": ""}
+        assert (await found.ask("POST", "/quantum-task", order()))["quantumTaskArn"]
+        assert len(found.scene.facts(RunAccepted)) == 1
+
+    lab(act, FaultUse(fault="id_lost"))
+
+
+def test_a_cancellation_may_be_told_and_not_happen() -> None:
+    async def act(found: Lab) -> None:
+        arn = await found.create()
+        await found.ask("PUT", f"/quantum-task/{arn}/cancel", {"clientToken": "c"})
+        assert (await found.until(arn))["status"] == "COMPLETED"
+
+    lab(act, FaultUse(fault="cancel_ignored"))
+
+
+def test_an_error_in_place_of_an_object_is_in_the_words_of_s3() -> None:
+    async def act(found: Lab) -> None:
+        arn = await found.create()
+        await found.until(arn)
+        assert xml_error(await found.result(arn)) == (503, "SlowDown")
+
+    lab(act, FaultUse(fault="http_error", params={"on": ["result"], "status": 503}))
 
 
 def test_errors_have_the_service_s_words() -> None:

@@ -178,7 +178,9 @@ def _expected(factors: dict[int, np.ndarray]) -> tuple[float, float]:
 @pytest.mark.parametrize("names", ["x", "y", "z", "h", "i", "xy", "hzx", "iyh", "yyy"])
 def test_pauli_products_have_the_expectation_and_variance_of_their_operators(names: str) -> None:
     text = " @ ".join(f"{n}(q[{q}])" for q, n in enumerate(names))
-    mean, variance = result_types(HEAD + f"#pragma braket result expectation {text}\n#pragma braket result variance {text}")
+    mean, variance = result_types(
+        HEAD + f"#pragma braket result expectation {text}\n#pragma braket result variance {text}"
+    )
     readout = _readout((mean, variance))
     expected = _expected({q: _PAULI[n] for q, n in enumerate(names)})
     assert value(mean, readout, (0, 1, 2)) == pytest.approx(expected[0], abs=1e-9)

@@ -15,9 +15,8 @@ from scipy.linalg import expm
 from harness.backend import sampling
 from harness.facts import CancelReceived, ResultDelivered, RunAccepted
 from harness.model import FaultUse
-from harness.providers._ionq_formats import registers_of, schema_of, sharpened, variants_of, weights_of
+from harness.providers._ionq_formats import schema_of, sharpened, variants_of, weights_of
 from harness.providers._ionq_gates import gates
-from harness.providers._ionq_input import declared_bits
 from harness.providers.ionq import IonQ
 from harness.tellings import Readout
 from tests.unit.backend.scene import Scene, bell, play
@@ -590,8 +589,47 @@ def document_example() -> Mapping[str, Any]:
     }
 
 
-def test_registers_of_a_program() -> None:
-    """In the order of their declaration; a bit without a size is one."""
-    text = "OPENQASM 3.0;\nbit[2] a;\nqubit[3] q;\nbit b;\nbit[1] c = measure q[0];\n"
-    assert declared_bits(text) == {"a": (0, 1), "b": (2,), "c": (3,)}
-    assert registers_of(2, {}) == {"output_all": (0, 1)}
+QASM = """OPENQASM 3.0;
+include "stdgates.inc";
+bit[2] a;
+bit b;
+qubit[2] q;
+x q[0];
+cx q[0], q[1];
+a[1] = measure q[1];
+"""
+
+
+def qasm(program: str, **more: Any) -> dict[str, Any]:
+    return bell(**{"type": "ionq.qasm3.v1", "input": {"qubits": 2, "data": program}, **more})
+
+
+def test_a_program_is_told_register_by_register() -> None:
+    """With the bits that it declares, measured on the way or at the end."""
+
+    async def act(scene: Scene) -> None:
+        q = IonQ.make(scene.south, {})
+        end = await submit(scene, q, qasm(QASM, backend="simulator"))
+        way = await submit(scene, q, qasm(QASM + "x q[1];\nb = measure q[1];\n", backend="simulator", shots=7))
+        await scene.clock.sleep_ms(LONG_MS)
+        registers = {"a": {"10": 1}, "b": {"0": 1}, "output_all": {"010": 1}}
+        told = await get(scene, q, f"/jobs/{end}/artifacts/probabilities-v2")
+        assert told == {"probabilities": {"registers": registers}}
+        assert checked(await get(scene, q, f"/jobs/{way}"), "SingleCircuitJob")["type"] == "ionq.qasm3.v1"
+        shots = (await get(scene, q, f"/jobs/{way}/artifacts/shots-v2"))["shots"]
+        assert shots == [{"registers": {"a": [0, 1], "b": [0], "output_all": [0, 1, 0]}}] * 7
+        await q.aclose()
+
+    play(act)
+
+
+@pytest.mark.parametrize("program", ["", "OPENQASM 3;", "qubit[9", "OPENQASM 3; qubit[2] q; tea q[0];", 7, None])
+def test_a_program_that_can_not_be_read_is_refused(program: Any) -> None:
+    """With its key; nothing runs."""
+
+    async def act(scene: Scene) -> None:
+        q = IonQ.make(scene.south, {})
+        await call(scene, q, "POST /jobs", qasm(program), 400)
+        assert not scene.facts(RunAccepted)
+
+    play(act)

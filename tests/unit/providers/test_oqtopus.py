@@ -27,7 +27,7 @@ BELL = f"{HEAD}qubit[2] q;\nbit[2] c;\nh q[0];\ncx q[0], q[1];\nc = measure q;"
 ONE = f"{HEAD}qubit[1] q;\nbit[1] c;\nx q[0];\nc = measure q;"
 #: bit 0 is 1, bits 1 and 2 are 0
 LOW = f"{HEAD}qubit[3] q;\nbit[3] c;\nx q[0];\nc = measure q;"
-IDEAL = "simulator"
+IDEAL, NOISY = "SVSim", "Minase"
 
 
 def form(fields: dict[str, str], content: bytes) -> tuple[bytes, dict[str, str]]:
@@ -110,7 +110,7 @@ def on(act: Any, options: Any = None, faults: Any = (), seed: int = 1) -> Any:
 # ---------------------------------------------------------------- the way of a job
 
 
-@pytest.mark.parametrize("device", ["simulator", "qpu.forte-1"])
+@pytest.mark.parametrize("device", [IDEAL, NOISY])
 def test_a_job_from_registration_to_result(device: str) -> None:
     """Every state in order; the id that was registered is the run's; counts are of the shots asked for."""
 
@@ -317,8 +317,13 @@ def test_devices_as_the_clients_models_want_them() -> None:
         devices = {d["device_id"]: d for d in await ask(scene, q, "GET", "/devices")}
         assert devices[IDEAL]["status"] == "unavailable"
         assert devices[IDEAL]["available_at"]
+        assert {name: d["device_type"] for name, d in devices.items()} == {IDEAL: "simulator", NOISY: "QPU"}
+        assert "device_info" not in devices[IDEAL]
+        assert "calibrated_at" not in devices[IDEAL]
+        info = json.loads(devices[NOISY]["device_info"])
+        assert len(info["qubits"]) == devices[NOISY]["n_qubits"] == 16
+        assert {"cx", "sx", "rz"} <= set(devices[NOISY]["basis_gates"])
         for name, told in devices.items():
-            assert told["device_type"] in ("QPU", "simulator")
             assert isinstance(told["n_qubits"], int)
             assert await ask(scene, q, "GET", f"/devices/{name}") == told
         missing = await ask(scene, q, "GET", "/devices/none", status=404)
@@ -576,7 +581,7 @@ def test_a_truncated_result_is_no_result() -> None:
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
     async def act(scene: Scene, q: Oqtopus) -> tuple[str, bytes, bytes]:
-        job = await submit(scene, q, device_id="qpu.forte-1")
+        job = await submit(scene, q, device_id=NOISY)
         view = await finished(scene, q, job)
         return job, json.dumps(view).encode(), await follow(scene, q, view["job_info"]["result"])
 
@@ -586,7 +591,7 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
 
 def test_a_result_fetched_again_is_the_same() -> None:
     async def act(scene: Scene, q: Oqtopus) -> None:
-        job = await submit(scene, q, device_id="qpu.forte-1")
+        job = await submit(scene, q, device_id=NOISY)
         first = await result(scene, q, job)
         await scene.clock.sleep_ms(5_000_000)
         assert await result(scene, q, job) == first

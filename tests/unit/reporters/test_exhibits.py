@@ -89,6 +89,9 @@ def test_plurals() -> None:
             {"after_step": "s2", "from_ms": 20, "for_ms": 5000, "where": "run == 1"},
             "rate limited where run == 1, once, armed at step 2, from 20 ms on, for 5 s",
         ),
+        ({"every": 3, "times": 0}, "rate limited, one of 3 calls, until healed"),
+        ({"probability": 0.25, "times": 2}, "rate limited, by chance, 25% of calls, 2 times"),
+        ({"until_step": "s2"}, "rate limited, once, healed at step 2"),
     ],
 )
 def test_faults_in_words(params: dict[str, object], words: str) -> None:

@@ -14,12 +14,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import h11
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.clock import LoopClock
 from harness.errors import UsageProblem
 from harness.wire import LOST, Handler, Pace, Reply, Request
-from harness.worlds.sockets import HttpServer
+from harness.worlds.sockets import HttpServer, _incoming, _plain_head
 
 GET = b"GET /jobs/1?a=1&a=2 HTTP/1.1\r\nHost: here\r\nX-Odd: v\r\n\r\n"
 FINE = Reply(200, b"fine")
@@ -191,6 +194,39 @@ def test_no_content_means_no_length() -> None:
         return await scene.talk(GET.replace(b"X-Odd: v", b"Connection: close"))
 
     assert play(act, Reply(204, b"never")) == b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"
+
+
+PLAIN = b"PUT /a/b%2F?c=d&e HTTP/1.1\r\nHost: h:1\r\nAccept: */*\r\nContent-Length: 4\r\nX-A: b c\r\n\r\n"
+BITS = st.sampled_from(
+    [b"\r\n", b"\n", b" ", b"\t", b":", b"\0", b"\x7f", b"\xe9", b"/", b"-", b"4", b"a", b"?", b"#", b"%"]
+)
+EDITS = st.lists(st.tuples(st.integers(0, len(PLAIN)), st.integers(0, 3), st.one_of(BITS, st.just(b""))), max_size=3)
+
+
+@given(EDITS)
+@settings(max_examples=1000, deadline=None, derandomize=True, database=None)
+def test_a_plain_head_is_read_as_h11_reads_it(edits: list[tuple[int, int, bytes]]) -> None:
+    raw = PLAIN
+    for at, dropped, put in edits:
+        raw = raw[:at] + put + raw[at + dropped :]
+    plain = _plain_head(raw)
+    if plain is None:
+        return  # then h11 is asked
+    reader = h11.Connection(h11.SERVER)
+    reader.receive_data(raw)
+    event = reader.next_event()
+    assert isinstance(event, h11.Request)
+    assert plain[0].bare() == _incoming(event).bare()
+    assert raw[plain[1] :] == reader.trailing_data[0]
+
+
+def test_what_clients_send_is_plain() -> None:
+    for head in (
+        b"GET /v0.4/jobs HTTP/1.1\r\nHost: h:1\r\nUser-Agent: python-requests/2\r\nConnection: keep-alive\r\n\r\n",
+        b"POST /jobs HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nContent-Type: application/json\r\n\r\n",
+    ):
+        assert _plain_head(head) is not None
+        assert _plain_head(head[:-1]) is None
 
 
 # ---------------------------------------------------------------- bad input

@@ -93,9 +93,10 @@ def test_several_protocols_are_under_their_names_over_one_backend() -> None:
     async def act(scene: Scene) -> None:
         assert scene.server.urls == {p: f"{scene.server.url}/{p}" for p in ("ionq", "oqtopus")}
         assert (await scene.submit(base="/ionq")).status_code == 201
-        stray = await scene.submit()
+        stray = await scene.client.get("/nowhere")
         assert stray.status_code == 404
         assert f"{scene.server.url}/ionq" in stray.json()["error"]
+        assert (await scene.client.get("/v0.4/backends")).status_code == 200
         variables = scene.server.environment()["qiskit-ionq"]
         assert variables["IONQ_API_URL"] == f"{scene.server.url}/ionq/v0.4"
         assert len((await scene.control("GET", "runs")).json()["runs"]) == 1
@@ -190,6 +191,8 @@ def test_a_lease_heals_the_fault_and_lets_go_of_what_it_holds() -> None:
     [
         ({}, "no fault is called None"),
         ({"fault": "latencies"}, "no fault is called 'latencies'; known: "),
+        ({"fault": "crash"}, "fault crash is none of a backend's"),
+        ({"fault": "policy_outage"}, "fault policy_outage is none of a backend's"),
         ({"fault": "latency", "params": []}, "params is an object"),
         ({"fault": "latency", "params": {"mss": 1}}, "has no parameter 'mss'"),
         ({"fault": "latency", "params": {"ms": "long"}}, "parameter ms of latency is like"),
@@ -291,6 +294,39 @@ def test_devices_go_off_and_come_back() -> None:
     play(act)
 
 
+def test_a_device_is_calibrated_anew() -> None:
+    async def act(scene: Scene) -> None:
+        before = scene.server.backend.device("qpu.aria-1")
+        answer = await scene.control("POST", "devices/qpu.aria-1/recalibrate", {"factor": 2})
+        after = scene.server.backend.device("qpu.aria-1")
+        assert before is not None
+        assert after is not None
+        assert before.calibration is not None
+        assert after.calibration == before.calibration.drifted(2)
+        assert answer.json()["calibration"] == after.calibration.digest
+        assert answer.json()["calibrated_ns"] == after.calibration.calibrated_ns > 0
+
+    play(act)
+
+
+@pytest.mark.parametrize(
+    ("device", "body", "status"),
+    [
+        ("simulator", {"factor": 2}, 400),
+        ("qpu.aria-1", {"factor": 0}, 400),
+        ("qpu.aria-1", {"factor": True}, 400),
+        ("qpu.aria-1", {}, 400),
+        ("nobody", {"factor": 2}, 404),
+    ],
+)
+def test_what_cannot_be_calibrated_is_refused(device: str, body: object, status: int) -> None:
+    async def act(scene: Scene) -> None:
+        answer = await scene.control("POST", f"devices/{device}/recalibrate", body)
+        assert answer.status_code == status, answer.text
+
+    play(act)
+
+
 def test_a_canary_is_answered_here_and_nowhere_else() -> None:
     async def act(scene: Scene) -> tuple[dict[str, float], int]:
         canary = (await scene.control("POST", "canaries", {"nonce": "n1"})).json()
@@ -325,13 +361,18 @@ def refs(value: object) -> list[str]:
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.name)
 def test_every_answer_is_as_the_document_says(operation: Operation) -> None:
-    bodies: dict[str, object] = {"add_fault": {"fault": "latency"}, "plant_canary": {"nonce": "n"}}
+    bodies: dict[str, object] = {
+        "add_fault": {"fault": "latency"},
+        "plant_canary": {"nonce": "n"},
+        "recalibrate_device": {"factor": 1},
+    }
 
     async def act(scene: Scene) -> None:
         job = (await scene.submit()).json()["id"]
         values = {"name": "simulator", "change": "online", "id": await scene.add("latency", ms=5)}
         values |= {"id": job} if "runs" in operation.path else {}
         values |= {"name": "latency"} if "kinds" in operation.path else {}
+        values |= {"name": "qpu.aria-1"} if "recalibrate" in operation.path else {}
         path = operation.path.removeprefix("/qharness/").format(**values)
         answer = await scene.control(operation.method, path, bodies.get(operation.name))
         assert answer.status_code == operation.status, answer.text

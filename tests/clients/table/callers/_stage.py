@@ -5,7 +5,7 @@ Runs in a client's own environment; standard library only. One JSON object a lin
     {"cell": "…", "socket": path, "env": {…}, "story": "run", "params": {…}}
 
 The fork connects to the socket and writes JSON lines: {"cell", "pid"}, {"at": stage} …, and at last {"value": …} or
-{"error": type, "module": …, "message": …}, with "warned": what the SDK said beside it.
+{"error": type, "message": …, "cause": type}, with "warned": what the SDK said beside it.
 """
 
 import importlib.metadata
@@ -73,6 +73,8 @@ def _play(asked, stories):
         json.dumps(answer)
     except BaseException as error:  # whatever the SDK raises is the answer
         kind = type(error)
-        answer = {"error": kind.__name__, "module": kind.__module__, "message": str(error)[:500]}
+        answer = {"error": kind.__name__, "message": str(error)[:500]}
+        if error.__cause__ is not None:
+            answer["cause"] = type(error.__cause__).__name__
     tell(**answer, warned=words.said)
     connection.close()

@@ -1,7 +1,7 @@
 """What a caller does with an SDK, in the SDK's own words but with its defaults: what a plain pipeline would write.
 
 A caller's module gives some of: device(), submit(device, circuits, shots), counts(job, timeout_s), again(job, timeout_s),
-cancel(job), session(device), close(session), calibration(device). A circuit is a list of (gate, qubit[, angle]) on three
+cancel(job), session(device), fleet(device, circuits, shots). A circuit is a list of (gate, qubit[, angle]) on three
 qubits that are all measured; counts are a list, one {"bits, qubit 0 rightmost": n} a circuit, or what else came.
 """
 
@@ -16,6 +16,10 @@ CIRCUITS = {
     "low": [("x", 0), ("ry", 1, _ANGLE)],
 }
 QUBITS = 3
+
+
+class NoDevice(Exception):
+    """None is available; raised by a caller whose SDK leaves the choice to it."""
 
 
 def stories(caller):
@@ -78,5 +82,12 @@ def stories(caller):
         at("result")
         return caller.counts(job, timeout_s)
 
-    needs = {run: (), two: (), twice: ("again",), cancel: ("cancel",), session: ("session",)}
+    def fleet(at, timeout_s, circuits=("top",), shots=300):
+        """A batch of jobs, as the SDK's own batch call runs and repeats them."""
+        at("device")
+        device = caller.device()
+        at("result")
+        return caller.fleet(device, [CIRCUITS[c] for c in circuits], shots)
+
+    needs = {run: (), two: (), twice: ("again",), cancel: ("cancel",), session: ("session",), fleet: ("fleet",)}
     return {f.__name__: f for f, words in needs.items() if all(hasattr(caller, w) for w in words)}

@@ -3,13 +3,16 @@
 import sys
 
 from _stage import serve
-from _stories import QUBITS, stories
+from _stories import QUBITS, NoDevice, stories
 from quri_parts.circuit import QuantumCircuit
 from quri_parts_oqtopus.backend import OqtopusDeviceBackend, OqtopusSamplingBackend
 
 
 def device():
-    return next(d.device_id for d in OqtopusDeviceBackend().get_devices() if d.status == "available")
+    for found in OqtopusDeviceBackend().get_devices():
+        if found.status == "available":
+            return found.device_id
+    raise NoDevice
 
 
 def _circuit(gates):

@@ -37,8 +37,11 @@ class Request:
     body: bytes = b""
 
     def json(self) -> Any:
-        """The body as JSON; ValueError if it is not."""
-        return json.loads(self.body)
+        """The body as JSON; ValueError if it is not, or nested too deeply to be read."""
+        try:
+            return json.loads(self.body)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
 
     @property
     def target(self) -> str:

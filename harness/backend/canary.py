@@ -28,6 +28,8 @@ _LIKELIEST = 0.9
 #: Total variation distance within which a distribution is the canary's. SDKs print angles to at least ten digits and
 #: decompose gates in double precision, which moves it by less than 1e-8; the rest is margin.
 TOLERANCE = 1e-6
+#: no SDK touches so many qubits for a canary; computing more of them for nothing would cost a server its time
+_WIDEST = 16
 #: how likely an honest answer may pass for proof, at most
 _FALSE_PROOF = 1e-9
 
@@ -79,7 +81,7 @@ class Canary:
 
     def answer(self, circuit: Circuit) -> int | None:
         """What a run of the circuit gives, if it is the canary's, whatever it is written in; None if it is not."""
-        if circuit.dynamic or len(circuit.used) < self.qubits:
+        if circuit.dynamic or not self.qubits <= len(circuit.used) <= _WIDEST:
             return None
         bits = self.found(sampling.exact(circuit, None))
         return None if bits is None else sum((self.outcome >> k & 1) << bit for k, bit in enumerate(bits))

@@ -38,7 +38,7 @@ class Noise:
     fidelity_2q: float
     fidelity_spam: float
 
-    def calibration(self, qubits: int = 64) -> Calibration:
+    def calibration(self, qubits: int = 256) -> Calibration:
         """Of a device whose qubits and pairs are all alike."""
         return Calibration.uniform(
             qubits,

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from harness.backend.circuit import Circuit
 from harness.backend.devices import Device, Noise
+from harness.calibration import Calibration
 from harness.tellings import Readout
 
 State = Literal["submitted", "ready", "started", "completed", "failed", "canceled"]
@@ -90,9 +91,11 @@ class Run:
         return 0 if self.order.dry_run else len(self.order.circuits) * self.order.shots
 
     @property
-    def noise(self) -> Noise | None:
-        """The noise it is executed with; None is ideal."""
-        return self.device.noise if self.order.own_noise else self.order.noise
+    def noise(self) -> Calibration | None:
+        """The calibration it is executed with; None is ideal."""
+        if self.order.own_noise or self.order.noise is None:
+            return self.device.calibration if self.order.own_noise else None
+        return self.order.noise.calibration()
 
     @property
     def duration_ms(self) -> int:

@@ -17,9 +17,10 @@ from uuid import UUID
 from harness.backend import sampling
 from harness.backend.canary import Canary
 from harness.backend.circuit import Circuit, digest_of
-from harness.backend.devices import DEVICES, Device, Noise
+from harness.backend.devices import DEVICES, Device
 from harness.backend.orders import OVER_TIME, SESSION_OVER, Order, Run, State
 from harness.backend.sessions import Mode, Session, Sessions
+from harness.calibration import Calibration
 from harness.clock import NS_PER_MS, Clock
 from harness.errors import ContractBroken
 from harness.facts import CancelReceived, RunAccepted, RunEnded, RunStarted
@@ -281,20 +282,20 @@ class Backend:
             run.readouts = self._measure(run, noise)
         return RunOutcome()
 
-    async def _noise(self, run: Run) -> Noise | None:
+    async def _noise(self, run: Run) -> Calibration | None:
         """What the run is really executed with: faults change it behind the device's back."""
 
-        async def own(_: Call) -> Noise | None:
+        async def own(_: Call) -> Calibration | None:
             return run.noise
 
         call = Call("device", "backend", "execute", run=run.id, metadata=run.order.metadata)
-        found: Noise | None = await self._injector.run(call, own)
+        found: Calibration | None = await self._injector.run(call, own)
         return found
 
-    def _measure(self, run: Run, noise: Noise | None) -> tuple[Readout, ...]:
+    def _measure(self, run: Run, noise: Calibration | None) -> tuple[Readout, ...]:
         return tuple(self._readout(run, i, c, noise) for i, c in enumerate(run.order.circuits))
 
-    def _readout(self, run: Run, index: int, circuit: Circuit, noise: Noise | None) -> Readout:
+    def _readout(self, run: Run, index: int, circuit: Circuit, noise: Calibration | None) -> Readout:
         own = run.order.noise_seed
         names = (circuit.digest, index) if own is not None else (run.ordinal, circuit.digest, index)
         seed = derive(self._seed if own is None else own, "counts", *names)
@@ -305,7 +306,7 @@ class Backend:
             seed=seed,
         )
 
-    def _weights(self, order: Order, circuit: Circuit, noise: Noise | None, seed: int) -> Mapping[int, float]:
+    def _weights(self, order: Order, circuit: Circuit, noise: Calibration | None, seed: int) -> Mapping[int, float]:
         if noise is None and not order.sampled:
             return sampling.exact(circuit, None)
         return sampling.sample(circuit, noise, order.shots, seed)
@@ -412,7 +413,7 @@ def _busy_ns(run: Run) -> int:
     return run.ended_ns - run.started_ns
 
 
-def _is_quick(run: Run, noise: Noise | None) -> bool:
+def _is_quick(run: Run, noise: Calibration | None) -> bool:
     """Whether its results cost less than a thread would."""
     circuits = run.order.circuits
     return len(circuits) <= _FEW and all(sampling.is_at_hand(c, noise) for c in circuits)

@@ -70,17 +70,21 @@ def exact(circuit: Circuit, calibration: Calibration | Noise | None) -> Mapping[
 
     Raises ContractBroken for a circuit of which ``has_exact`` is not true.
     """
-    found = _distribution(circuit, _values(calibration))
+    values = _values(calibration)
+    if not has_exact(circuit, values):
+        raise ContractBroken("this circuit has no exact distribution; ask has_exact before")
+    found = _distribution(circuit, values)
     return dict(zip(found.outcomes(), found.weights.tolist(), strict=True))
 
 
 def sample(circuit: Circuit, calibration: Calibration | Noise | None, shots: int, seed: int) -> Mapping[int, float]:
     """Relative frequencies of ``shots`` shots; the same seed gives the same ones.
 
-    Drawn from the exact distribution where there is one, else played as quantum trajectories.
+    Drawn from the circuit's distribution, which is exact up to EXACT_NOISY_QUBITS used qubits, and near it above
+    (harness.backend.aer.trajectories says how near). A dynamic circuit is played shot by shot.
     """
     values = _values(calibration)
-    if not has_exact(circuit, values):
+    if circuit.dynamic:
         return {outcome: n / shots for outcome, n in _played(circuit, values, shots, seed).items()}
     found = _distribution(circuit, values)
     counts = _draw(found.weights.tolist(), shots, seed)
@@ -91,7 +95,7 @@ def sample(circuit: Circuit, calibration: Calibration | Noise | None, shots: int
 def is_at_hand(circuit: Circuit, calibration: Calibration | Noise | None) -> bool:
     """Whether its distribution is kept, so that a sample is a matter of microseconds."""
     values = _values(calibration)
-    return has_exact(circuit, values) and _kept.has((circuit, _here(circuit, values)))
+    return not circuit.dynamic and _kept.has((circuit, _here(circuit, values)))
 
 
 def _played(circuit: Circuit, calibration: Calibration | None, shots: int, seed: int) -> Mapping[int, int]:
@@ -160,8 +164,6 @@ _kept = _Kept(_KEPT)
 
 
 def _distribution(circuit: Circuit, calibration: Calibration | None) -> Distribution:
-    if not has_exact(circuit, calibration):
-        raise ContractBroken("this circuit has no exact distribution; ask has_exact before")
     with _global_generator_kept():
         from harness.backend import distributions
 

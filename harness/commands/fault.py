@@ -116,15 +116,20 @@ def _setting(kind: type[Fault], text: str) -> tuple[str, Any]:
     default = kind.settings()[name].default
     if isinstance(default, str):
         return name, raw
+    if isinstance(default, tuple):
+        return name, [_value(part) for part in raw.split(",")] if raw else []
+    return name, _value(raw)
+
+
+def _value(text: str) -> Any:
     try:
-        value = json.loads(raw)
+        return json.loads(text)
     except ValueError:
-        value = raw.split(",") if isinstance(default, tuple) else raw
-    return name, [value] if isinstance(default, tuple) and not isinstance(value, list) else value
+        return text
 
 
 def _in_words(armed: Mapping[str, Any]) -> str:
-    params = (f"{k}={','.join(map(str, v)) if isinstance(v, list) else v}" for k, v in armed["params"].items())
+    params = (f"{k}={_text(v)}" for k, v in armed["params"].items())
     return " ".join([str(armed["fault"]), *params])
 
 
@@ -134,17 +139,38 @@ def _short(kind: type[Fault]) -> str:
 
 
 def _whole(kind: type[Fault]) -> str:
+    from harness.injection import Fault as Envelope
+
     parts = [f"{kind.name} (layer {kind.layer})", ""]
-    parts += [_wrapped("  ", " ".join(p.split())) + "\n" for p in (kind.__doc__ or "").split("\n\n")]
+    parts += [_wrapped("  ", " ".join(p.split())) + "\n" for p in (kind.__doc__ or "").strip().split("\n\n")]
     if kind.operations:
         parts += [_wrapped("  strikes: ", ", ".join(kind.operations))]
     if kind.evidence:
         parts += [_wrapped("  seen in: ", ", ".join(kind.evidence))]
-    parts += ["", "  parameters:"]
-    for name, setting in kind.settings().items():
-        default = ",".join(setting.default) if isinstance(setting.default, tuple) else str(setting.default)
-        parts.append(_wrapped(f"    {name:14} ", f"{setting.metadata['help']} (default: {default or 'none'})"))
+    own = {name: s for name, s in kind.settings().items() if name not in Envelope.settings()}
+    parts += ["", _wrapped("  example: ", _example(kind, own)), "", "  parameters:"]
+    parts += [_parameter(name, setting) for name, setting in own.items()]
+    parts += ["", "  of every fault:"]
+    parts += [_parameter(name, setting) for name, setting in Envelope.settings().items()]
     return "\n".join(parts)
+
+
+def _example(kind: type[Fault], own: Mapping[str, Any]) -> str:
+    """A command that adds it, its first parameters not as they are by default."""
+    chosen = {name: s.metadata["choices"] for name, s in own.items() if len(s.metadata["choices"]) > 1}
+    settings = [f"{name}={_text(choices[1])}" for name, choices in list(chosen.items())[:2]]
+    return " ".join(["qharness fault add", kind.name, *settings, "times=2"])
+
+
+def _parameter(name: str, setting: Any) -> str:
+    default = _text(setting.default) or "none"
+    return _wrapped(f"    {name:14} ", f"{setting.metadata['help']} (default: {default})")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(_text, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _wrapped(head: str, text: str) -> str:

@@ -36,7 +36,7 @@ class ReplyCut(Fault):
         if self.when == "before":
             return self._broken(LOST)
         reply: Reply = await proceed(call)
-        if self.at == "start":
+        if self.at == "start" or not reply.body:
             return self._broken(LOST)
         size = len(reply.body)
         return self._broken(reply.cut(max(size // 2 if self.at == "half" else size - 1, 1)))

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 from harness.backend.devices import Device
-from harness.providers._braket_capabilities import capabilities
+from harness.backend.publishing.braket import capabilities, vendor
 from harness.providers._braket_views import HOME
 from harness.tellings import DeviceView
 
 _STATUS = {"online": "ONLINE", "offline": "OFFLINE", "maintenance": "OFFLINE", "retired": "RETIRED"}
 _REGION = re.compile(r"[a-z]{2}-[a-z]+-\d")
-#: a native gate → who makes such devices
-_MAKERS = {"prx": "IQM", "iswap": "Rigetti", "gpi": "IonQ"}
-_OTHER_MAKER = "QHarness"
+_PROVIDERS = {"amazon": "Amazon Braket", "ionq": "IonQ", "iqm": "IQM", "rigetti": "Rigetti"}
 
 
 def listed(device: Device, region_name: str | None) -> bool:
@@ -33,18 +30,11 @@ def region(device: Device) -> str:
     return device.region if _REGION.fullmatch(device.region) else HOME
 
 
-def maker(device: Device) -> str:
-    """providerName."""
-    if device.simulator:
-        return "Amazon Braket"
-    return next((_MAKERS[g] for g in device.native if g in _MAKERS), _OTHER_MAKER)
-
-
 def arn(device: Device) -> str:
     """The device's ARN."""
     if device.simulator:
         return f"arn:aws:braket:::device/quantum-simulator/amazon/{device.name.lower()}"
-    return f"arn:aws:braket:{region(device)}::device/qpu/{maker(device).lower()}/{_short(device)}"
+    return f"arn:aws:braket:{region(device)}::device/qpu/{vendor(device)}/{_short(device)}"
 
 
 def _short(device: Device) -> str:
@@ -55,7 +45,7 @@ def _short(device: Device) -> str:
 
 def tells_probabilities(device: Device) -> bool:
     """IonQ's results are probabilities, all others' are shots."""
-    return maker(device) == "IonQ"
+    return vendor(device) == "ionq"
 
 
 def summary(device: Device, view: DeviceView) -> dict[str, Any]:
@@ -63,7 +53,7 @@ def summary(device: Device, view: DeviceView) -> dict[str, Any]:
     return {
         "deviceArn": arn(device),
         "deviceName": _short(device),
-        "providerName": maker(device),
+        "providerName": _PROVIDERS[vendor(device)],
         "deviceType": "SIMULATOR" if view.simulator else "QPU",
         "deviceStatus": _STATUS[view.status],
     }
@@ -71,13 +61,9 @@ def summary(device: Device, view: DeviceView) -> dict[str, Any]:
 
 def whole(device: Device, view: DeviceView) -> dict[str, Any]:
     """A device as GetDevice shows it; its capabilities are JSON in a string."""
-    shown = replace(
-        device, qubits=view.qubits, calibration=view.calibration, firmware=view.firmware, max_shots=view.max_shots
-    )
-    told = capabilities(shown, maker(device), device.region or HOME)
     return {
         **summary(device, view),
-        "deviceCapabilities": json.dumps(told, separators=(",", ":"), sort_keys=True),
+        "deviceCapabilities": json.dumps(capabilities(device, view), separators=(",", ":"), sort_keys=True),
         "deviceQueueInfo": [
             _queue("QUANTUM_TASKS_QUEUE", view.waiting, "Normal"),
             _queue("QUANTUM_TASKS_QUEUE", 0, "Priority"),

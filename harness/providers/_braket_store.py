@@ -48,8 +48,8 @@ class Store(Protocol):
         """An object that the service wrote, as it is told; None: there is none."""
 
     @abstractmethod
-    def produced_in(self, caller: Admission, bucket: str) -> Mapping[str, s3.Stored]:
-        """All objects that the service wrote to a caller's bucket."""
+    def produced_in(self, caller: Admission, bucket: str, prefix: str) -> Mapping[str, s3.Stored]:
+        """All objects that the service wrote to a caller's bucket under a prefix."""
 
     def credential(self, request: Request) -> str | None:
         """The access key of the signature."""
@@ -97,7 +97,7 @@ class Store(Protocol):
     async def _list_objects(self, request: Request, caller: Admission, bucket: str) -> Reply:
         if request.query.get("list-type") != "2":
             raise Refusal(501, "Only ListObjectsV2 is implemented.", "NotImplemented")
-        found = {**self.produced_in(caller, bucket), **self._bucket(bucket)}
+        found = {**self.produced_in(caller, bucket, request.query.get("prefix", "")), **self._bucket(bucket)}
         return s3.listing(bucket, found, request.query)
 
     async def _put_object(self, request: Request, caller: Admission, bucket: str, key: str) -> Reply:

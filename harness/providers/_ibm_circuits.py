@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from harness.backend import reading
@@ -13,7 +14,10 @@ from harness.providers import _ibm_json as wire
 from harness.providers._ibm_deck import MAX_CIRCUITS
 from harness.providers._protocol import Refusal
 
-__all__ = ["Source", "bound", "from_qasm", "from_qpy", "rows_of", "source_of"]
+#: files up to this size are read once: clients send the same ones again and again
+_KEPT_BYTES = 16_384
+
+__all__ = ["Source", "bind", "bound", "from_qasm", "from_qpy", "rows_of", "source_of"]
 
 
 def source_of(value: object, place: str) -> Source:
@@ -26,10 +30,15 @@ def source_of(value: object, place: str) -> Source:
     return found[0]
 
 
+@lru_cache(maxsize=256)
+def _kept(data: bytes) -> tuple[Source, ...]:
+    return reading.templates_from_qpy(data)
+
+
 def from_qpy(data: bytes, place: str) -> tuple[Source, ...]:
     """All circuits of a QPY file; raises Refusal."""
     try:
-        return reading.templates_from_qpy(data)
+        return _kept(data) if len(data) <= _KEPT_BYTES else reading.templates_from_qpy(data)
     except Unreadable as error:
         raise _unreadable(error, place) from None
 
@@ -68,11 +77,12 @@ def rows_of(source: Source, table: Any, place: str) -> tuple[tuple[Circuit, ...]
     if rows < 1 or rows > MAX_CIRCUITS:
         raise Refusal(400, f"Circuit count exceeded: {rows} sets of parameters.", 3242)
     if not width:
-        return (_bind(source, (), place),) * rows, shape
-    return tuple(_bind(source, row, place) for row in table.reshape(rows, width).tolist()), shape
+        return (bind(source, (), place),) * rows, shape
+    return tuple(bind(source, row, place) for row in table.reshape(rows, width).tolist()), shape
 
 
-def _bind(source: Source, values: Sequence[float], place: str) -> Circuit:
+def bind(source: Source, values: Sequence[float], place: str) -> Circuit:
+    """The circuit with values for its parameters; raises Refusal."""
     try:
         return source.bind(values)
     except Unreadable as error:

@@ -52,17 +52,10 @@ class Deck:
     @classmethod
     def of(cls, entries: Sequence[tuple[Circuit, int]], max_shots: int) -> Deck:
         """Raises Refusal for more than IBM, or this simulation, would do."""
-        if not entries:
-            raise Refusal(400, "Job not valid: there is nothing to execute.", 3211)
-        for _, shots in entries:
-            if shots > max_shots:
-                raise Refusal(400, f"Too many shots given ({shots} > {max_shots}).", 6000)
-            if shots < 1:
-                raise Refusal(400, f"Too few shots given ({shots} < 1).", 6001)
-        if sum(shots for _, shots in entries) > MAX_EXECUTIONS:
-            raise Refusal(400, f"Job not valid: more than {MAX_EXECUTIONS} executions.", 3211)
-        unit = math.gcd(*(shots for _, shots in entries))
-        repeats = tuple(shots // unit for _, shots in entries)
+        asked = [shots for _, shots in entries]
+        _check(asked, max_shots)
+        unit = math.gcd(*asked)
+        repeats = tuple(shots // unit for shots in asked)
         if sum(repeats) > MAX_CIRCUITS:
             raise Refusal(400, f"Circuit count exceeded: a job has at most {MAX_CIRCUITS}.", 3242)
         circuits = tuple(c for (c, _), n in zip(entries, repeats, strict=True) for _ in range(n))
@@ -75,6 +68,17 @@ class Deck:
             found.append(tuple(told[at : at + n]))
             at += n
         return found
+
+
+def _check(asked: Sequence[int], max_shots: int) -> None:
+    if not asked:
+        raise Refusal(400, "Job not valid: there is nothing to execute.", 3211)
+    if max(asked) > max_shots:
+        raise Refusal(400, f"Too many shots given ({max(asked)} > {max_shots}).", 6000)
+    if min(asked) < 1:
+        raise Refusal(400, f"Too few shots given ({min(asked)} < 1).", 6001)
+    if sum(asked) > MAX_EXECUTIONS:
+        raise Refusal(400, f"Job not valid: more than {MAX_EXECUTIONS} executions.", 3211)
 
 
 def outcomes(readouts: Sequence[Readout]) -> list[int]:

@@ -42,6 +42,8 @@ MAX_TERMS = 10_000
 Term = tuple[tuple[int, str], ...]
 #: qubit → basis
 Basis = dict[int, str]
+#: term → coefficient
+Observable = dict[Term, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,13 +111,13 @@ def _pub(
         shape = np.broadcast_shapes(across, along)
     except ValueError:
         raise wire.invalid(place, "has observables and parameter values that do not broadcast") from None
-    rows = np.broadcast_to(np.arange(len(circuits)).reshape(across), shape).reshape(-1)
-    columns = np.broadcast_to(np.arange(len(observables)).reshape(along), shape).reshape(-1)
-    shelves: dict[int, list[tuple[Basis, int]]] = {}
-    needed = [[observables[c] for r, c in zip(rows, columns, strict=True) if r == row] for row in range(len(circuits))]
-    for row, circuit in enumerate(circuits):
-        shelves[row] = _shelve(circuit, needed[row], shots, entries)
-    elements = tuple(_element(observables[c], shelves[int(r)]) for r, c in zip(rows, columns, strict=True))
+    rows = np.broadcast_to(np.arange(len(circuits)).reshape(across), shape).reshape(-1).tolist()
+    columns = np.broadcast_to(np.arange(len(observables)).reshape(along), shape).reshape(-1).tolist()
+    needed: list[list[Observable]] = [[] for _ in circuits]
+    for row, column in zip(rows, columns, strict=True):
+        needed[row].append(observables[column])
+    shelves = [_shelve(c, wanted, shots, entries) for c, wanted in zip(circuits, needed, strict=True)]
+    elements = tuple(_element(observables[c], shelves[r]) for r, c in zip(rows, columns, strict=True))
     return Estimate(shape=tuple(shape), elements=elements, precision=precision, shots=shots)
 
 
@@ -132,7 +134,7 @@ def _effort(own: object, params: Mapping[str, Any], options: Mapping[str, Any], 
     return float(precision), math.ceil(round(1 / precision**2, 6))
 
 
-def _observables(value: object, qubits: int, place: str) -> tuple[list[dict[Term, float]], tuple[int, ...]]:
+def _observables(value: object, qubits: int, place: str) -> tuple[list[Observable], tuple[int, ...]]:
     """Observables in row-major order, and their shape."""
     if isinstance(value, dict) and value.get("__type__") == "ObservablesArray":
         value = value.get("__value__")
@@ -144,19 +146,23 @@ def _observables(value: object, qubits: int, place: str) -> tuple[list[dict[Term
     return [o for found, _ in parts for o in found], (len(parts), *parts[0][1])
 
 
-def _observable(value: object, qubits: int, place: str) -> dict[Term, float]:
+def _observable(value: object, qubits: int, place: str) -> Observable:
     sums = {value: 1.0} if isinstance(value, str) else value
     if not isinstance(sums, dict) or not 1 <= len(sums) <= MAX_TERMS:
         raise wire.invalid(place, "must be an observable")
-    found: dict[Term, float] = {}
+    found: Observable = {}
     for text, coefficient in sums.items():
         if isinstance(coefficient, bool) or not isinstance(coefficient, int | float):
             raise wire.invalid(place, "has a coefficient that is not a number")
-        if len(text) != qubits or not set(text) <= {*_LETTERS, "I"}:
-            raise wire.invalid(place, f"has a term that is none of {qubits} qubits: {text[:40]}")
-        term = tuple((q, letter) for q, letter in enumerate(reversed(text)) if letter != "I")
+        term = _term(text, qubits, place)
         found[term] = found.get(term, 0.0) + float(coefficient)
     return found
+
+
+def _term(text: str, qubits: int, place: str) -> Term:
+    if len(text) != qubits or not set(text) <= {*_LETTERS, "I"}:
+        raise wire.invalid(place, f"has a term that is none of {qubits} qubits: {text[:40]}")
+    return tuple((q, letter) for q, letter in enumerate(reversed(text)) if letter != "I")
 
 
 def _shelve(

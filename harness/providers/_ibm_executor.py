@@ -15,7 +15,7 @@ from typing import Any
 from harness.backend.circuit import Circuit, Gate
 from harness.providers import _ibm_json as wire
 from harness.providers import _ibm_samplex as samplexes
-from harness.providers._ibm_circuits import Source, from_qasm, from_qpy, rows_of
+from harness.providers._ibm_circuits import Source, bind, from_qasm, from_qpy, rows_of
 from harness.providers._ibm_deck import MAX_CIRCUITS, Deck, Span, bits_of, outcomes, stacked
 from harness.providers._ibm_sampler import frequencies, joined, whole
 from harness.providers._protocol import Refusal
@@ -206,7 +206,7 @@ def _expressions(data: bytes, place: str) -> Callable[[Sequence[float]], Sequenc
     (source,) = from_qpy(data, place)
 
     def evaluate(values: Sequence[float]) -> Sequence[float]:
-        bound = source.bind([float(v) for v in values])
+        bound = bind(source, [float(v) for v in values], place)
         return [g.angle_rad or 0.0 for g in bound.gates if isinstance(g, Gate)]
 
     return evaluate

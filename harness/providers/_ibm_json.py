@@ -134,9 +134,9 @@ def tensor(value: object, place: str, compressed: bool) -> Any:
     if not isinstance(value, dict):
         raise invalid(place, "must be a tensor")
     kind, size = _DTYPES.get(str(value.get("dtype")), ("", 0.0))
-    shape = value.get("shape")
-    if not kind or not isinstance(shape, list) or not all(isinstance(n, int) and n >= 0 for n in shape):
-        raise invalid(place, "has no known dtype or no shape")
+    shape = shape_of(value.get("shape"), place)
+    if not kind:
+        raise invalid(place, "has no known dtype")
     raw = unpack(value.get("data"), place)
     raw = inflate(raw, place) if compressed else raw
     elements = math.prod(shape)
@@ -146,6 +146,13 @@ def tensor(value: object, place: str, compressed: bool) -> Any:
         bits = np.unpackbits(np.frombuffer(raw, dtype=np.uint8), bitorder="little")
         return bits[:elements].astype(bool).reshape(shape)
     return np.frombuffer(raw, dtype=kind).reshape(shape)
+
+
+def shape_of(value: object, place: str) -> tuple[int, ...]:
+    """The shape of an array; raises Refusal."""
+    if not isinstance(value, list) or not all(isinstance(n, int) and n >= 0 for n in value):
+        raise invalid(place, "has no shape")
+    return tuple(value)
 
 
 def told_array(values: Any) -> dict[str, Any]:

@@ -23,7 +23,9 @@ from typing import Any
 from harness.providers._ibm_json import invalid
 from harness.providers._protocol import Refusal
 
-MAX_NODES = 200_000
+MAX_NODES, MAX_SUBSYSTEMS = 200_000, 100_000
+#: what a graph that a client wrote may lead to, wherever it is read or evaluated
+_BROKEN = (ArithmeticError, LookupError, ValueError, TypeError, AttributeError, MemoryError, RecursionError)
 #: an array's dtype as it is written; two of them don't say what is written
 _DTYPES = {"c128": "<c16", "i64": "<i8", "u32": "<u8", "u8": "<u2"}
 _TOLERANCE = 1e-7
@@ -125,25 +127,49 @@ class Samplex:
         """Draw for a whole shape: axes along which arguments vary are swept, all others are randomizations."""
         import numpy as np
 
-        lead = {k: np.shape(v)[: np.ndim(v) - self.inputs.get(k, np.ndim(v))] for k, v in arguments.items()}
+        sweep = _Sweep.of(arguments, self.inputs, shape)
+        out: dict[str, Any] = {}
+        for at in np.ndindex(*sweep.swept):
+            given = {name: values[sweep.index(at, 0)] for name, values in sweep.spread.items()}
+            drawn = self.draw(given, int(np.prod(sweep.free, dtype=int)), rng)
+            for name, values in drawn.items():
+                whole = out.setdefault(name, np.zeros((*shape, *values.shape[1:]), dtype=values.dtype))
+                whole[sweep.index(at, slice(None))] = values.reshape((*sweep.free, *values.shape[1:]))
+        return out
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """A shape, split into axes along which arguments vary, and the others, which are randomizations."""
+
+    varies: tuple[bool, ...]
+    swept: tuple[int, ...]
+    free: tuple[int, ...]
+    #: arguments with as many leading axes as the shape has
+    spread: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any], inputs: Mapping[str, int], shape: tuple[int, ...]) -> _Sweep:
+        """``inputs``: of how many axes each argument is by itself. Raises ValueError if they don't fit the shape."""
+        import numpy as np
+
+        lead = {k: np.shape(v)[: np.ndim(v) - inputs.get(k, np.ndim(v))] for k, v in arguments.items()}
         own = np.broadcast_shapes(*lead.values()) if lead else ()
         if np.broadcast_shapes(own, shape) != shape:
             raise ValueError("arguments that broadcast to the shape")
         padded = (1,) * (len(shape) - len(own)) + tuple(own)
-        swept = [i for i, n in enumerate(padded) if n > 1]
-        free = tuple(n for i, n in enumerate(shape) if i not in swept)
-        spread = {k: np.broadcast_to(v, (*padded, *np.shape(v)[len(lead[k]) :])) for k, v in arguments.items()}
-        out: dict[str, Any] = {}
-        for at in np.ndindex(*(shape[i] for i in swept)):
-            place = dict(zip(swept, at, strict=True))
-            index = tuple(place.get(i, 0) for i in range(len(shape)))
-            drawn = self.draw({k: v[index] for k, v in spread.items()}, int(np.prod(free, dtype=int)), rng)
-            for name, values in drawn.items():
-                whole = out.setdefault(name, np.zeros((*shape, *values.shape[1:]), dtype=values.dtype))
-                whole[tuple(place.get(i, slice(None)) for i in range(len(shape)))] = values.reshape(
-                    (*free, *values.shape[1:])
-                )
-        return out
+        varies = tuple(n > 1 for n in padded)
+        return cls(
+            varies=varies,
+            swept=tuple(n for n, v in zip(shape, varies, strict=True) if v),
+            free=tuple(n for n, v in zip(shape, varies, strict=True) if not v),
+            spread={k: np.broadcast_to(v, (*padded, *np.shape(v)[len(lead[k]) :])) for k, v in arguments.items()},
+        )
+
+    def index(self, at: Sequence[int], otherwise: Any) -> tuple[Any, ...]:
+        """Where ``at`` is along the swept axes, as an index of the whole shape."""
+        places = iter(at)
+        return tuple(next(places) if v else otherwise for v in self.varies)
 
 
 class _Play:
@@ -196,7 +222,7 @@ class _Play:
     def _paulis(self, distribution: Mapping[str, Any]) -> Any:
         import numpy as np
 
-        kind, width = distribution.get("id", distribution.get("type")), int(distribution["num_subsystems"])
+        kind, width = distribution.get("id", distribution.get("type")), _sized(distribution["num_subsystems"])
         if kind in ("D0", "pauli_uniform"):
             return self.rng.randint(0, 4, (width, self.count))
         if kind == "D3":
@@ -212,7 +238,7 @@ class _Play:
     def _combine(self, node: Node) -> None:
         import numpy as np
 
-        kind, width = node["output_type"], int(node["num_output_subsystems"])
+        kind, width = node["output_type"], _sized(node["num_output_subsystems"])
         operands = json.loads(node["operands"])
         count = max(self.registers[name].values.shape[1] for name in operands)
         start = np.zeros((width, count), dtype=int)
@@ -279,7 +305,7 @@ def read(
     """A recipe out of its JSON; ``bind`` reads a circuit that holds parameter expressions. Raises Refusal."""
     try:
         return _read(json.loads(str(text)), bind, place)
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError, RecursionError):
+    except _BROKEN:
         raise invalid(place, "is not a samplex") from None
 
 
@@ -289,7 +315,7 @@ def draw(
     """Draw from a recipe that a client wrote; raises Refusal where it is at odds with itself or its arguments."""
     try:
         return samplex.broadcast(arguments, shape, rng)
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError):
+    except _BROKEN:
         raise invalid(place, "does not fit its samplex") from None
 
 
@@ -305,8 +331,8 @@ def _read(raw: Mapping[str, Any], bind: Callable[..., Any], place: str) -> Sampl
     passed = attrs["passthrough_params"]
     return Samplex(
         nodes=_ordered(raw),
-        parameters=int(outputs["parameter_values"]["shape"][1]) if "parameter_values" in outputs else 0,
-        flips={n: tuple(map(int, s["shape"][1:])) for n, s in outputs.items() if n != "parameter_values"},
+        parameters=_sized(outputs["parameter_values"]["shape"][1]) if "parameter_values" in outputs else 0,
+        flips={n: tuple(map(_sized, s["shape"][1:])) for n, s in outputs.items() if n != "parameter_values"},
         passed=([], []) if passed == "None" else tuple(json.loads(passed)),
         tables={k: _array(v) for k, v in json.loads(attrs.get("lookup_tables", "{}")).items()},
         inputs={n: len(s.get("shape", ())) for n, s in inputs.items()},
@@ -332,6 +358,14 @@ def _ordered(raw: Mapping[str, Any]) -> tuple[Node, ...]:
     if len(found) != len(nodes):
         raise ValueError("a samplex without cycles")
     return tuple(found)
+
+
+def _sized(value: object) -> int:
+    """How many there are of something; ValueError for more than can be."""
+    found = int(str(value))
+    if not 0 <= found <= MAX_SUBSYSTEMS:
+        raise ValueError(f"at most {MAX_SUBSYSTEMS} of anything")
+    return found
 
 
 def _array(text: str) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from harness.backend import sampling
@@ -17,6 +18,7 @@ from harness.backend.circuit import Circuit, Gate, every
 from harness.backend.devices import NOISE_MODELS, Device
 from harness.backend.orders import Order
 from harness.backend.reading import Unreadable, from_qasm3
+from harness.providers._ionq_compile import compilable
 from harness.providers._ionq_formats import Registers
 from harness.providers._ionq_gates import gates, invalid, is_int, is_number
 from harness.providers._protocol import Refusal
@@ -52,10 +54,16 @@ class Program:
         """It has child jobs."""
         return self.type == MULTI
 
-    def gate_counts(self) -> dict[str, int]:
-        """Gates on one qubit and on more, over all circuits."""
-        arity = [len(g.qubits) for c in self.circuits for g in every(c.gates) if isinstance(g, Gate)]
-        return {"1q": sum(n == 1 for n in arity), "2q": sum(n > 1 for n in arity)}
+    @cached_property
+    def gate_counts(self) -> tuple[tuple[int, int], ...]:
+        """Of each circuit: gates on one qubit, and on more. Asked for with each poll, so counted once."""
+        arities = [[len(g.qubits) for g in every(c.gates) if isinstance(g, Gate)] for c in self.circuits]
+        return tuple((sum(n == 1 for n in arity), sum(n > 1 for n in arity)) for arity in arities)
+
+    @cached_property
+    def compilable(self) -> tuple[bool, ...]:
+        """Of each circuit: whether it has a native form."""
+        return tuple(map(compilable, self.circuits))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from harness.providers import _ionq_views as views
 from harness.providers._ionq_base import Found
 from harness.providers._ionq_gates import invalid
 from harness.providers._ionq_input import MAX_SHOTS, SINGLE, TYPES, Job, ids_of, parse, reparse
-from harness.providers._ionq_results import IonQResults, descriptors, mitigation
+from harness.providers._ionq_results import IonQResults, descriptors, output
 from harness.providers._protocol import Refusal
 from harness.tellings import RUN_STATES, Admission, RunView
 from harness.wire import Reply, Request
@@ -153,7 +153,8 @@ class IonQJobs(IonQResults):
     # ------------------------------------------------------------ views
 
     def _by_name(self) -> dict[str, Device]:
-        return {d.name: d for d in self.backend.devices}
+        """The devices that IonQ lists: the backend may have others."""
+        return {d.name: d for d in self.backend.devices if "ionq" in d.families}
 
     def _view(self, found: Found, told: RunView, whole: bool) -> dict[str, Any]:
         """A job as GET shows it; lists leave the children out."""
@@ -171,7 +172,7 @@ class IonQJobs(IonQResults):
             **_family(found, told),
             "failure": views.failure(told),
             "cost_model": "QCT",
-            "output": _output(found, told),
+            "output": output(found) if told.state == "completed" else {},
             "settings": dict(job.settings),
             "stats": views.stats(job.program, found.circuit, told),
             "results": descriptors(found) if told.has_results else None,
@@ -191,13 +192,6 @@ def _family(found: Found, told: RunView) -> dict[str, Any]:
     if circuit is None:
         return {"parent_job_id": None, "metadata": dict(told.metadata) or None, "name": job.name}
     return {"parent_job_id": found.run.id, "metadata": None, "name": job.program.names[circuit]}
-
-
-def _output(found: Found, told: RunView) -> dict[str, Any]:
-    output: dict[str, Any] = {}
-    if told.has_results and (mitigated := mitigation(found)):
-        output["error_mitigation"] = mitigated
-    return output
 
 
 # ------------------------------------------------------------ queries

@@ -14,10 +14,12 @@ from typing import Any
 from uuid import UUID
 
 from harness.providers._ionq_base import Found, IonQBase
+from harness.providers._ionq_compile import compiled
 from harness.providers._ionq_formats import (
     AGGREGATE,
     BY_ARTIFACT,
     FORMATS,
+    NATIVE,
     Format,
     registers_of,
     sharpened,
@@ -34,6 +36,7 @@ _VARIANTS = 5
 _LINKED = ("probabilities", "histogram", "shots")
 _OF_VARIANTS = tuple(f for f in FORMATS if f.name.endswith("v2"))
 _AVERAGE, _VOTING = "average", "voting"
+_NATIVE = "native"
 
 
 class IonQResults(IonQBase):
@@ -67,6 +70,9 @@ class IonQResults(IonQBase):
 
     async def _artifact(self, request: Request, caller: Admission, job: str, artifact: str) -> Reply:
         found = self.found(job, caller)
+        if artifact == _NATIVE and _is_compiled(found):
+            circuit = found.entry.job.program.circuits[found.index]
+            return Reply.of_json(200, compiled(circuit, "zz" if "forte" in found.run.device.name else "ms"))
         if found.run.state != "completed" or not found.run.readouts:
             raise Refusal(404, "The job has no results yet.")
         told = await self.read(found.run, request)
@@ -93,6 +99,16 @@ def descriptors(found: Found) -> dict[str, Any]:
     return {**kinds, **{kind: {"url": f"/v0.4/jobs/{found.id}/results/{kind}"} for kind in linked}}
 
 
+def output(found: Found) -> dict[str, Any]:
+    """The ``output`` of a completed job, dry runs too: the circuit as compiled, and what mitigation did."""
+    told: dict[str, Any] = {}
+    if _is_compiled(found):
+        told["compilation"] = {"compiled_circuits": {NATIVE: _descriptor(NATIVE, _NATIVE)}}
+    if found.run.readouts and (mitigated := mitigation(found)):
+        told["error_mitigation"] = mitigated
+    return told
+
+
 def mitigation(found: Found) -> dict[str, Any]:
     """``output.error_mitigation`` of a completed job that asked for any."""
     asked = found.entry.job.settings.get("error_mitigation", {})
@@ -107,6 +123,13 @@ def mitigation(found: Found) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------ what is told
+
+
+def _is_compiled(found: Found) -> bool:
+    """Machines compile; a batch does it child by child."""
+    if found.is_parent or found.run.noise is None or found.run.state != "completed":
+        return False
+    return found.entry.job.program.compilable[found.index]
 
 
 def _aggregate(found: Found, told: Results, sharpen: bool) -> Reply:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
-from harness.backend.devices import Device
 from harness.backend.orders import OVER_TIME, SESSION_OVER
 from harness.clock import NS_PER_MS, date_at
 from harness.providers._ionq_input import Program
@@ -16,6 +16,8 @@ from harness.tellings import DeviceView, RunView
 
 #: the one user, and the name of the one project, of each tenant
 SUBMITTER, PROJECT = "qharness", "qharness"
+#: of a published fidelity
+_DIGITS = 9
 _STATUS = {"online": "available", "offline": "unavailable", "maintenance": "calibrating"}
 #: what the document allows as failure.code
 FAILURES = (
@@ -89,38 +91,41 @@ def failure(run: RunView) -> dict[str, str] | None:
 
 def stats(program: Program, circuit: int | None, run: RunView) -> dict[str, Any]:
     """Of a job, or of the one circuit of a child."""
-    part = program if circuit is None else program.only(circuit)
+    asked = slice(None) if circuit is None else slice(circuit, circuit + 1)
+    circuits, counts = program.circuits[asked], program.gate_counts[asked]
     return {
-        "qubits": max(c.qubits for c in part.circuits),
-        "circuits": len(part.circuits),
-        "gate_counts": part.gate_counts(),
+        "qubits": max(c.qubits for c in circuits),
+        "circuits": len(circuits),
+        "gate_counts": {"1q": sum(n for n, _ in counts), "2q": sum(n for _, n in counts)},
         "predicted_quantum_compute_time_us": run.duration_ms * 1000,
         "billed_quantum_compute_time_us": round(run.cost_s * 1e6),
     }
 
 
-def characterization_id(device: Device, seed: int) -> str:
-    """A device has one characterization a play."""
-    return str(UUID(int=stream(seed, "characterization", device.name).getrandbits(128), version=4))
+def characterization_id(view: DeviceView, seed: int) -> str:
+    """Another one for each time that a device is calibrated."""
+    names = ("characterization", view.name, *([view.calibrated_ns] if view.calibrated_ns else []))
+    return str(UUID(int=stream(seed, *names).getrandbits(128), version=4))
 
 
-def characterization(device: Device, seed: int) -> dict[str, Any]:
-    """The noise parameters that the device is really simulated with; every pair of ions is connected."""
-    fidelity = {"spam": {"median": 1.0}}
-    if device.noise is not None:
-        fidelity = {
-            "spam": {"median": device.noise.fidelity_spam},
-            "1q": {"median": device.noise.fidelity_1q},
-            "2q": {"median": device.noise.fidelity_2q},
-        }
+def characterization(view: DeviceView, seed: int) -> dict[str, Any]:
+    """The medians of a device's calibration; every pair of ions is connected. Seconds, as whole numbers."""
+    fidelity: dict[str, Any] = {"spam": {"median": 1.0}}
+    timing = {"readout": 0, "reset": 0}
+    if view.calibration is not None:
+        medians = view.calibration.medians()
+        errors = {"spam": medians.readout_error, "1q": medians.error_1q, "2q": medians.error_2q}
+        fidelity = {name: {"median": round(1 - error, _DIGITS)} for name, error in errors.items()}
+        spans = {"t1": medians.t1_us, "t2": medians.t2_us}
+        timing |= {name: round(us / 1e6) for name, us in spans.items() if math.isfinite(us)}
     return {
-        "id": characterization_id(device, seed),
-        "backend": device.name,
-        "date": iso(0),
-        "qubits": device.qubits,
-        "connectivity": [[a, b] for a in range(device.qubits) for b in range(a + 1, device.qubits)],
+        "id": characterization_id(view, seed),
+        "backend": view.name,
+        "date": iso(view.calibrated_ns),
+        "qubits": view.qubits,
+        "connectivity": [[a, b] for a in range(view.qubits) for b in range(a + 1, view.qubits)],
         "fidelity": fidelity,
-        "timing": {"readout": 0, "reset": 0},
+        "timing": timing,
     }
 
 
@@ -142,3 +147,12 @@ def parse_day(raw: str) -> date | None:
         return date.fromisoformat(raw)
     except ValueError:
         return None
+
+
+def parse_instant(raw: str) -> datetime | None:
+    """A date or a time in ISO 8601, or milliseconds since 1970; None if it is neither. Without a zone it is UTC."""
+    try:
+        found = datetime.fromtimestamp(int(raw) / 1000, UTC) if raw.isdecimal() else datetime.fromisoformat(raw)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -348,9 +348,10 @@ class Braket(Store):
         results = await self.read(run, request) if run.readouts else failures(run.kept, run)
         return self._stored(run, results)
 
-    def produced_in(self, caller: Admission, bucket: str) -> Mapping[str, s3.Stored]:
+    def produced_in(self, caller: Admission, bucket: str, prefix: str) -> Mapping[str, s3.Stored]:
         """Results of the caller's tasks."""
-        runs = [r for r in self.backend.runs_of(caller.tenant) if self._has_results(r) and r.kept.bucket == bucket]
+        ended = (r for r in self.backend.runs_of(caller.tenant) if self._has_results(r))
+        runs = [r for r in ended if r.kept.bucket == bucket and self._key(r).startswith(prefix)]
         honest = (self.backend.results(r) if r.readouts else failures(r.kept, r) for r in runs)
         return {self._key(r): self._stored(r, told) for r, told in zip(runs, honest, strict=True)}
 

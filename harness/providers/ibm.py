@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
 
@@ -170,6 +171,17 @@ class Ibm(Protocol):
         trace = f"{stream(self.south.seed, 'trace', self._refused).getrandbits(64):016x}"
         code = refusal.detail if isinstance(refusal.detail, int) else None
         return Reply.of_json(refusal.status, errors.body(refusal.status, refusal.message, code, trace))
+
+    def error_to(self, request: Request) -> Callable[..., Reply]:
+        """Of the API, or of IBM Cloud's token service."""
+        if not request.path.endswith("/identity/token"):
+            return self.error
+
+        def told(status: int, message: str, **headers: str) -> Reply:
+            reply = _iam_error(status, "BXNIM0512E" if status >= 500 else "BXNIM0109E", message)
+            return replace(reply, headers={**reply.headers, **{k.replace("_", "-"): v for k, v in headers.items()}})
+
+        return told
 
     # ------------------------------------------------------------ jobs
 

@@ -9,14 +9,18 @@ QAOA, which are services of their own behind this API.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from harness.backend.devices import Device
+from harness.backend.runs import Backend
 from harness.providers import _ionq_formats as formats
 from harness.providers import _ionq_views as views
+from harness.providers._ionq_gates import invalid
 from harness.providers._ionq_jobs import whole_number
 from harness.providers._ionq_sessions import IonQSessions
 from harness.providers._protocol import Refusal, Route
+from harness.south import South
 from harness.tellings import Admission
 from harness.wire import Reply, Request
 
@@ -38,6 +42,7 @@ DEFINITE: Mapping[int, bool] = {
 }
 
 _MOST_CHARACTERIZATIONS = 10
+_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class IonQ(IonQSessions):
@@ -80,30 +85,45 @@ class IonQ(IonQSessions):
         Route("GET", "/v0.4/organizations/{organization}/usage", "usage", "_usage"),
     )
 
+    def __init__(self, backend: Backend, south: South, options: Mapping[str, Any]) -> None:
+        super().__init__(backend, south, options)
+        #: device → id → characterization, as they were told, those of earlier calibrations too
+        self._characterized: dict[str, dict[str, dict[str, Any]]] = {}
+
     # ------------------------------------------------------------ backends
 
     async def _backends(self, request: Request, caller: Admission) -> Reply:
-        return Reply.of_json(200, [await self._device_view(d, request) for d in self.backend.devices])
+        return Reply.of_json(200, [await self._device_view(d, request) for d in self._by_name().values()])
 
     async def _backend(self, request: Request, caller: Admission, device: str) -> Reply:
         return Reply.of_json(200, await self._device_view(self._device(device), request))
 
     async def _characterizations(self, request: Request, caller: Admission, device: str) -> Reply:
         """Newest first; ``start`` and ``end`` bound the date, ISO 8601 or milliseconds since 1970."""
-        whole_number(request.query, "limit", _MOST_CHARACTERIZATIONS, 1, _MOST_CHARACTERIZATIONS)
+        limit = whole_number(request.query, "limit", _MOST_CHARACTERIZATIONS, 1, _MOST_CHARACTERIZATIONS)
         page = whole_number(request.query, "page", 1, 1)
-        found = [views.characterization(self._device(device), self.south.seed)]
-        return Reply.of_json(200, {"characterizations": found if page == 1 else [], "pages": 0})
+        start, end = _instant(request, "start", _FIRST), _instant(request, "end", _LAST)
+        known = (await self._measured(self._device(device), request)).values()
+        dated = [(datetime.fromisoformat(c["date"]), c) for c in known]
+        wanted = [c for at, c in sorted(dated, key=lambda d: d[0], reverse=True) if start <= at <= end]
+        pages = max(0, -(-len(wanted) // limit) - page)
+        return Reply.of_json(200, {"characterizations": wanted[(page - 1) * limit : page * limit], "pages": pages})
 
     async def _characterization(self, request: Request, caller: Admission, device: str, characterization: str) -> Reply:
-        found = views.characterization(self._device(device), self.south.seed)
-        if found["id"] != characterization:
+        known = await self._measured(self._device(device), request)
+        if characterization not in known:
             raise Refusal(404, "Characterization not found.")
-        return Reply.of_json(200, found)
+        return Reply.of_json(200, known[characterization])
+
+    async def _measured(self, device: Device, request: Request) -> Mapping[str, dict[str, Any]]:
+        current = views.characterization(await self.publish(device, request), self.south.seed)
+        known = self._characterized.setdefault(device.name, {})
+        known[current["id"]] = current
+        return known
 
     async def _device_view(self, device: Device, request: Request) -> dict[str, Any]:
         view = await self.publish(device, request)
-        return views.backend(view, self.south.clock.now_ns(), views.characterization_id(device, self.south.seed))
+        return views.backend(view, self.south.clock.now_ns(), views.characterization_id(view, self.south.seed))
 
     def _device(self, name: str) -> Device:
         if (device := self._by_name().get(name)) is None:
@@ -121,3 +141,11 @@ class IonQ(IonQSessions):
     async def _whoami(self, request: Request, caller: Admission) -> Reply:
         key, project = self.identity("key", caller.tenant), self.identity("project", caller.tenant)
         return Reply.of_json(200, {"key_id": key, "key_name": "qharness", "project_id": project})
+
+
+def _instant(request: Request, key: str, default: datetime) -> datetime:
+    raw = request.query.get(key)
+    found = default if not raw else views.parse_instant(raw)
+    if found is None:
+        raise invalid(f'"{key}" must be a time.', key, source="query")
+    return found

@@ -190,7 +190,8 @@ class Standalone:
 
     def _refuse(self, request: Request, status: int, message: str) -> Reply:
         """A refusal before any protocol was asked, in the words of the one it was for."""
-        name, _ = self._routed(request) if request.path else (None, request)
+        ours = not request.path or request.path.startswith(CONTROL)
+        name = None if ours else self._routed(request)[0]
         if name is None:
             return Reply.of_json(status, {"error": message})
         return self.protocols[name].error(status, message)

@@ -6,12 +6,12 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 
-import numpy as np
 import pytest
 
-from harness.backend.devices import DEVICES, Device
-from harness.calibration import Calibration
+from harness.backend.devices import Device
+from harness.backend.fleet import FLEET
 from harness.providers import _braket_devices as listed
+from tests.clients.exact_noise import ghz
 from tests.clients.server import Client, ClientFailed, Served, served
 
 pytestmark = pytest.mark.timeout(180)
@@ -21,12 +21,8 @@ ALPHA = 1e-6
 SHOTS = 4000
 
 
-def _device(qpu: bool) -> Device:
-    found = (d for d in DEVICES if listed.listed(d, None) and listed.simulator(d) != qpu)
-    return next(d for d in found if qpu or listed.arn(d).endswith("sv1"))
-
-
-SV1, QPU = listed.arn(_device(False)), listed.arn(_device(True))
+DEVICES: dict[str, Device] = {d.name: d for d in FLEET if listed.listed(d, None)}
+SV1, IQM, RIGETTI, IONQ = (listed.arn(DEVICES[n]) for n in ("SV1", "Beryl", "Sirona-3", "qpu.forte-1"))
 
 
 @pytest.fixture(scope="module")
@@ -73,20 +69,44 @@ def _ideal_ghz(qubits: int) -> dict[str, float]:
 # ------------------------------------------------------------ what a pipeline does
 
 
-def test_devices_are_found_and_described(client: Client) -> None:
+def test_devices_are_found_in_all_regions_and_described(client: Client) -> None:
     found = {arn: (name, kind, status, available) for name, arn, kind, status, available in client.do("devices")}
+    assert set(found) == {listed.arn(d) for d in DEVICES.values()}
     assert found[SV1] == ("SV1", "SIMULATOR", "ONLINE", True)
-    assert found[QPU][1:] == ("QPU", "ONLINE", True)
-    told = client.do("describe", device=QPU)
-    assert told["qubits"] == _device(True).qubits
-    assert told["standardized"]
-    assert told["edges"]
-    assert client.do("describe", device=SV1)["edges"] is None
+    assert all(told[1:] == ("QPU", "ONLINE", True) for arn, told in found.items() if arn != SV1)
+    for arn, schema in ((SV1, "simulators"), (IQM, "iqm"), (RIGETTI, "rigetti"), (IONQ, "ionq")):
+        told = client.do("describe", device=arn)
+        (device,) = [d for d in DEVICES.values() if listed.arn(d) == arn]
+        assert schema in told["schema"]
+        assert (told["qubits"], told["shots"][1]) == (device.qubits, device.max_shots)
+        assert told["standardized"] == (arn in (IQM, RIGETTI))
+        pairs = (
+            None if arn == SV1 else sorted([a, b] for low, high in device.pairs for a, b in ((low, high), (high, low)))
+        )
+        assert told["edges"] == pairs
 
 
 def test_bell_and_ghz_on_the_simulator(client: Client) -> None:
     _agree(client.do("bell", shots=SHOTS), _ideal_ghz(2), SHOTS)
     _agree(client.do("ghz", qubits=5, shots=SHOTS), _ideal_ghz(5), SHOTS)
+
+
+@pytest.mark.parametrize(("name", "entangler"), [("Beryl", "cz"), ("qpu.forte-1", "cx")])
+def test_counts_of_noisy_devices_are_those_of_their_calibration(client: Client, name: str, entangler: str) -> None:
+    device = DEVICES[name]
+    shots = device.max_shots
+    assert device.calibration is not None
+    for qubits in (2, 4):
+        expected = ghz(device.calibration, qubits, entangler)
+        counts = client.do("ghz", qubits=qubits, shots=shots, device=listed.arn(device))
+        _agree(counts, expected, shots)
+        # the bound is tight enough to tell the device from an ideal one
+        assert _distance(counts, _ideal_ghz(qubits)) > _bound(shots, expected)
+
+
+def test_a_device_with_gates_of_its_own_entangles(client: Client) -> None:
+    counts = client.do("bell", shots=SHOTS, device=RIGETTI)
+    assert 0.6 < (counts["00"] + counts["11"]) / SHOTS < 1
 
 
 def test_a_batch_gives_each_its_own(client: Client) -> None:
@@ -127,7 +147,7 @@ def test_a_task_that_fails_tells_why_and_its_result_is_none(faults: Served, clie
 
 
 def test_a_program_that_no_device_can_run_is_refused(client: Client) -> None:
-    with pytest.raises(ClientFailed, match="ValidationException.*60 qubits"):
+    with pytest.raises(ClientFailed, match=r"ValidationException.*60 qubits"):
         client.do("failing", shots=10)
 
 

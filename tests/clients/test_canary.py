@@ -9,6 +9,8 @@ import pytest
 from harness.backend.canary import Canary
 from tests.clients.server import Client, served
 
+pytestmark = pytest.mark.timeout(180)
+
 SV1 = "arn:aws:braket:::device/quantum-simulator/amazon/sv1"
 #: client, the protocol that it speaks, a device; "": any
 CLIENTS = [
@@ -17,7 +19,7 @@ CLIENTS = [
     ("cirq", "ionq", "qpu.forte-1"),
     ("pennylane", "ionq", "qpu.forte-1"),
     ("braket", "braket", SV1),
-    ("ibm", "ibm", ""),
+    ("ibm", "ibm", "ibm_atlantis"),
 ]
 
 

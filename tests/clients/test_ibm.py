@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,9 @@ def bound(distribution: Sequence[float], shots: int) -> float:
 
 def distance(counts: Mapping[str, int], distribution: Sequence[float]) -> float:
     shots = sum(counts.values())
-    told = [counts.get(format(k, f"0{len(distribution).bit_length() - 1}b"), 0) / shots for k in range(len(distribution))]
+    told = [
+        counts.get(format(k, f"0{len(distribution).bit_length() - 1}b"), 0) / shots for k in range(len(distribution))
+    ]
     return sum(abs(a - b) for a, b in zip(told, distribution, strict=True)) / 2
 
 
@@ -138,7 +141,9 @@ def depolarised(state: Any, where: Sequence[int], strength: float) -> Any:
     return (1 - strength) * state + strength * mixed
 
 
-def read(probabilities: Any, at: Mapping[int, int], measured: Mapping[int, int], noise: Mapping[str, Any]) -> list[float]:
+def read(
+    probabilities: Any, at: Mapping[int, int], measured: Mapping[int, int], noise: Mapping[str, Any]
+) -> list[float]:
     found = np.zeros(2 ** len(measured))
     for k, p in enumerate(probabilities):
         for outcome in range(len(found)):
@@ -246,7 +251,7 @@ def test_a_result_read_again_is_the_same(client: Client) -> None:
 
 
 def test_a_job_is_cancelled(client: Client, server: Served) -> None:
-    server.control.add_fault("queue_delay", delay_ms=60_000)
+    server.control.add_fault("queue_stall", ms=60_000)
     job = client.do("submit", device=DEVICE)
     assert client.do("status", id=job) == "QUEUED"
     assert client.do("cancel", id=job) == "CANCELLED"
@@ -311,8 +316,20 @@ def test_a_closed_session_takes_no_job(client: Client) -> None:
 # ---------------------------------------------------------------- identity
 
 
-def test_a_wrong_key_is_told(server: Served) -> None:
-    with served("ibm", key="right") as guarded, Client("ibm", guarded) as stranger:
-        if "right" not in guarded.variables().get("QISKIT_IBM_TOKEN", ""):
-            with pytest.raises(ClientFailed):
+@pytest.mark.slow
+def test_a_wrong_key_is_told_late() -> None:
+    """The client logs a warning only, then waits a minute before it asks for a token again, then finds no backend."""
+    with served("ibm", key="right") as guarded:
+        wrong = {sdk: {**given, "QISKIT_IBM_TOKEN": "wrong"} for sdk, given in guarded.environment.items()}
+        with Client("ibm", replace(guarded, environment=wrong)) as stranger:
+            with pytest.raises(ClientFailed) as refused:
                 stranger.do("device", name=DEVICE)
+            assert refused.value.kind == "QiskitBackendNotFoundError"
+        assert any(line.startswith("400") and "/identity/token" in line for line in guarded.log)
+
+
+def test_the_right_key_is_let_in() -> None:
+    with served("ibm", key="right") as guarded:
+        right = {sdk: {**given, "QISKIT_IBM_TOKEN": "right"} for sdk, given in guarded.environment.items()}
+        with Client("ibm", replace(guarded, environment=right)) as friend:
+            assert DEVICE in friend.do("devices")

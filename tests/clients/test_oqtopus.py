@@ -14,6 +14,8 @@ from harness.backend.fleet import FLEET
 from tests.clients import exact_noise
 from tests.clients.server import Client, ClientFailed, Served, served
 
+pytestmark = pytest.mark.timeout(180)
+
 SHOTS = 4_000
 #: how often each comparison of counts may raise a false alarm
 ALPHA = 1e-6

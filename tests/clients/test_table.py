@@ -70,7 +70,11 @@ def test_rows_have_names_of_their_own_and_groups_that_are_told() -> None:
 
 @pytest.mark.parametrize(
     ("selector", "count"),
-    [("ionq:submit/503_once", 1), ("submit/503_once", 6), ("calm", sum(len(r.only) for r in ROWS if r.group == "calm"))],
+    [
+        ("ionq:submit/503_once", 1),
+        ("submit/503_once", 6),
+        ("calm", sum(len(r.only) for r in ROWS if r.group == "calm")),
+    ],
 )
 def test_cells_are_selected(selector: str, count: int) -> None:
     assert len(wanted([selector])) == count

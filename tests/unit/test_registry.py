@@ -49,6 +49,19 @@ def test_members_are_found_by_their_files_in_order(family: Write) -> None:
     assert [m.__name__ for m in registry.modules(package)] == [f"{package}.alpha", f"{package}.zeta"]
 
 
+def test_one_member_is_had_without_the_others(family: Write) -> None:
+    package = family(one=member("one"), broken="import no_such_module\n", _helper=member("hidden"))
+    assert registry.names(package) == ("broken", "one")
+    assert registry.subclass(package, "one", Base).name == "one"
+
+
+def test_a_member_is_called_as_its_file(family: Write) -> None:
+    package = family(one=member("other"), two=member("two") + member("two", "Twin"), empty="")
+    for name in registry.names(package):
+        with pytest.raises(ContractBroken, match=f"{name}: not one Base called '{name}'"):
+            registry.subclass(package, name, Base)
+
+
 def test_what_a_module_only_imports_is_no_member_of_it(family: Write) -> None:
     package = family(one=member("one"), two=BASE + "from .one import Member\nclass Plain: name = 'plain'\n")
     assert list(registry.subclasses(package, Base)) == ["one"]

@@ -65,3 +65,11 @@ def test_a_pace_takes_its_time(pace: Pace, size: int, total_ms: float) -> None:
 def test_a_client_reads_what_is_declared(declared: str | None, body: bytes | None) -> None:
     headers = {} if declared is None else {"content-length": declared}
     assert Reply(200, b"abc", headers).declared_body == body
+
+
+def test_values_that_are_repeated_are_all_kept() -> None:
+    """The last one by name, all of them when asked; the request line has them again."""
+    request = Request("GET", "/jobs", Request.parse_query("ids=a&ids=b&x=1"))
+    assert (request.query["ids"], request.values("ids"), request.values("no")) == ("b", ("a", "b"), ())
+    assert request.target == "/jobs?ids=a&ids=b&x=1"
+    assert Request("GET", "/", {"ids": "a"}).values("ids") == ("a",)

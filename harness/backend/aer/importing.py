@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import cmath
 import io
+import struct
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from qiskit import qpy
-from qiskit.circuit import Clbit, ControlledGate
+from qiskit.circuit import CircuitError, Clbit, ControlledGate
 from qiskit.circuit.classical import expr
 from qiskit.circuit.library import UnitaryGate, get_standard_gate_name_mapping
+from qiskit.qpy import formats
 
 from harness.backend.circuit import Branch, Circuit, Gate, Measure, Reset, Step, closed
+from harness.backend.matrices import diagonal
 from harness.backend.qasm.gateset import STANDARD, unitary
 from harness.backend.unreadable import Unreadable
 
 #: older versions hold expressions as text that is evaluated
 _OLDEST, _NEWEST = 13, 18
+#: the first version whose files tell where each circuit begins
+_WITH_OFFSETS = 16
 MOST_BYTES, _MOST_STEPS, _MOST_BITS = 20_000_000, 150_000, 10_000
 _DEEPEST, _WIDEST_MATRIX, _WIDEST_UNPACKED = 40, 6, 64
 _LEFT_OUT = frozenset({"barrier", "delay", "id", "global_phase", "noop"})
@@ -74,6 +80,40 @@ def _check_head(data: bytes) -> None:
     if not _OLDEST <= version <= _NEWEST or version > qpy.common.QPY_VERSION:
         newest = min(_NEWEST, qpy.common.QPY_VERSION)
         raise Unreadable(f"this is QPY version {version}; versions {_OLDEST} to {newest} are read here")
+    try:
+        for place in _programs(data, version):
+            _check_sizes(data, place)
+    except struct.error:
+        raise Unreadable("this QPY can't be read: it ends too early") from None
+
+
+def _programs(data: bytes, version: int) -> Iterator[int]:
+    """Where circuits begin; older versions tell of the first only."""
+    head = formats.FILE_HEADER_V10._make(struct.unpack_from(formats.FILE_HEADER_V10_PACK, data))
+    start = formats.FILE_HEADER_V10_SIZE + formats.TYPE_KEY_SIZE
+    if version < _WITH_OFFSETS:
+        yield start
+        return
+    if head.num_programs * formats.CIRCUIT_TABLE_ENTRY_SIZE > len(data):
+        raise Unreadable("this QPY can't be read: it ends too early")
+    for k in range(head.num_programs):
+        entry = start + k * formats.CIRCUIT_TABLE_ENTRY_SIZE
+        (offset,) = struct.unpack_from(formats.CIRCUIT_TABLE_ENTRY_PACK, data, entry)
+        if offset >= len(data):
+            raise Unreadable("this QPY can't be read: it ends too early")
+        yield offset
+
+
+def _check_sizes(data: bytes, place: int) -> None:
+    """The reader makes room for all that a header promises, and ends the process where there is no such room.
+
+    Headers of circuits inside circuits (definitions, blocks) are left to it.
+    """
+    head = formats.CIRCUIT_HEADER_V12._make(struct.unpack_from(formats.CIRCUIT_HEADER_V12_PACK, data, place))
+    if max(head.num_qubits, head.num_clbits) > _MOST_BITS:
+        raise Unreadable(f"the circuit has {head.num_qubits} qubits and {head.num_clbits} bits: too many")
+    if max(head.metadata_size, head.num_registers, head.num_instructions, head.num_vars) > len(data):
+        raise Unreadable("this QPY can't be read: it ends too early")
 
 
 def circuit_of(source: Any) -> Circuit:
@@ -92,6 +132,8 @@ class _Walk:
 
     def __init__(self) -> None:
         self._left = _MOST_STEPS
+        #: how many gates around this one put controls on it: only there a global phase is seen
+        self._controls = 0
 
     def steps(self, source: Any, qubits: Bits, clbits: Bits, depth: int) -> list[Step]:
         """All steps of a circuit, in its order."""
@@ -161,6 +203,9 @@ class _Walk:
             yield from STANDARD[operation.name].make(angles, on)
         elif (definition := _definition(operation)) is not None:
             yield from self._inner(definition, on, into, depth)
+            phase = cmath.exp(1j * float(definition.global_phase))
+            if self._controls and phase != 1:
+                yield unitary(diagonal((phase, phase)), on[:1])
         else:
             yield _matrix(operation, on)
 
@@ -169,7 +214,10 @@ class _Walk:
         controls, targets = tuple(on[:count]), on[count:]
         off = [Gate("x", (c,)) for k, c in enumerate(controls) if not operation.ctrl_state >> k & 1]
         yield from off
-        for step in self._gates(operation.base_gate, targets, [], depth + 1):
+        self._controls += 1
+        base = list(self._gates(operation.base_gate, targets, [], depth + 1))
+        self._controls -= 1
+        for step in base:
             if not isinstance(step, Gate):
                 raise Unreadable(f"{operation.name} can't be controlled")
             yield replace(step, controls=(*controls, *step.controls), label="")
@@ -190,16 +238,17 @@ def _native(operation: Any) -> tuple[str, ...]:
 def _definition(operation: Any) -> Any:
     if operation.num_qubits > _WIDEST_UNPACKED:
         raise Unreadable(f"{operation.name} on {operation.num_qubits} qubits is too wide to be unpacked here")
-    definition = operation.definition
-    if definition is not None and abs(float(definition.global_phase)) > 0 and operation.num_qubits <= 3:
-        return None if hasattr(operation, "to_matrix") else definition
-    return definition
+    return operation.definition
 
 
 def _matrix(operation: Any, on: list[int]) -> Gate:
     if len(on) > _WIDEST_MATRIX or not hasattr(operation, "to_matrix"):
         raise Unreadable(f"the gate {operation.name} on {len(on)} qubits is not supported here")
-    return unitary(tuple(map(tuple, operation.to_matrix().tolist())), on)
+    try:
+        found = operation.to_matrix()
+    except CircuitError:
+        raise Unreadable(f"the gate {operation.name} has neither a definition nor a matrix") from None
+    return unitary(tuple(map(tuple, found.tolist())), on)
 
 
 # ---------------------------------------------------------------- conditions

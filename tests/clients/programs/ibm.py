@@ -92,7 +92,7 @@ def properties(name=None, qubits=()):
     ]
     each = [told.qubit_property(q) for q in qubits]
     names = ("T1", "T2", "prob_meas1_prep0", "prob_meas0_prep1")
-    return {"gates": gates, "qubits": {q: [p[n][0] for n in names] for q, p in zip(qubits, each)}}
+    return {"gates": gates, "qubits": {q: [p[n][0] for n in names] for q, p in zip(qubits, each, strict=True)}}
 
 
 def bell(shots=1000, device=None, path="legacy"):

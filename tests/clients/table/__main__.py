@@ -1,9 +1,9 @@
 """Plays every cell and writes docs/clients.json and docs/clients.md.
 
-    python -m tests.clients.table                             # all of it
-    python -m tests.clients.table --only ionq:submit          # rows of one client; the others stay as they are
-    python -m tests.clients.table --only submit/503_once --show
-    python -m tests.clients.table --document                  # only docs/clients.md, from docs/clients.json
+python -m tests.clients.table                             # all of it
+python -m tests.clients.table --only ionq:submit          # rows of one client; the others stay as they are
+python -m tests.clients.table --only submit/503_once --show
+python -m tests.clients.table --document                  # only docs/clients.md, from docs/clients.json
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from tests.clients.environments import folder
 from tests.clients.table.cells import Cell
 from tests.clients.table.document import DATA, PAGE, Table, render
 from tests.clients.table.playing import Theatre
@@ -65,6 +66,8 @@ def main() -> int:
     cells = [] if asked.document else wanted(asked.only)
     if not cells and not asked.document:
         parser.error(f"no cell fits {', '.join(asked.only)}")
+    if missing := sorted({c for c, _ in cells if not (folder() / c / "bin" / "python").exists()}):
+        parser.error(f"not installed in {folder()}: {', '.join(missing)}; run: make clients")
     found, versions = asyncio.run(play(cells, asked.show))
     if asked.show:
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any, Self
 
 from tests.clients.table.rows import Row
@@ -73,8 +74,7 @@ class Cell:
 
     def encode(self) -> dict[str, Any]:
         """As JSON, defaults left out."""
-        plain = {f: v for f, v in asdict(self).items() if v not in ("", 0, False)}
-        return plain
+        return {f: v for f, v in asdict(self).items() if v not in ("", 0, False)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ class Wire:
 def judged(
     answer: Mapping[str, Any] | None, expected: Sequence[str], shots: int, reads: int = 1
 ) -> tuple[str, str, str]:
-    """(outcome, error, says) of a caller's answer; ``expected`` names the circuits whose counts are due, in ``reads``."""
+    """(outcome, error, says) of a caller's answer; ``expected``: the circuits that are due, in all ``reads``."""
     if answer is None:
         return "hang", "", ""
     if "error" in answer:
@@ -167,7 +167,7 @@ def nearest_s(seconds: float) -> float:
 
 def gaps_text(times_s: Sequence[float]) -> str:
     """The times between requests: "0 1 2 4 8 s", "5 s ×4"."""
-    gaps = [nearest_s(b - a) for a, b in zip(times_s, times_s[1:], strict=False)]
+    gaps = [nearest_s(b - a) for a, b in pairwise(times_s)]
     if not gaps:
         return ""
     listed = [f"{g:g}" for g in gaps[:_LISTED_GAPS]]

@@ -93,8 +93,8 @@ def render(table: Table) -> str:
 def _dangers(table: Table) -> str:
     """Per client: the rows in which it does the worst."""
     kinds: Mapping[str, Callable[[Cell, Row], bool]] = {
-        "accepted runs that nobody asked for": _is_duplicate,
-        "accepted runs that the caller is told have failed": _is_orphan,
+        "more runs accepted than were asked for": _is_duplicate,
+        "an exception instead of an id, though a run was accepted": _is_orphan,
         "does not come back": lambda cell, row: cell.outcome == "hang",
         "a result that is not the circuit's": lambda cell, row: cell.outcome in ("wrong", "other"),
         "None or nothing for a result": lambda cell, row: cell.outcome in ("none", "empty"),
@@ -118,8 +118,8 @@ def _is_duplicate(cell: Cell, row: Row) -> bool:
 
 
 def _is_orphan(cell: Cell, row: Row) -> bool:
-    """The submission raised, and there is a run."""
-    return cell.outcome == "error" and cell.stage == "submit" and cell.runs > 0 and row.group in ("accepted", "poll")
+    """The caller has no id, and there is a run."""
+    return cell.outcome == "error" and cell.stage == "submit" and cell.runs > 0
 
 
 # ------------------------------------------------------------ tables
@@ -158,6 +158,8 @@ def _text(table: Table, row: Row, client: str) -> str:
     cell = table.cells.get((row.key, client))
     if cell is None:
         return ""
+    if row.faults and not cell.fired:
+        return "–"
     words = [_OUTCOMES.get(cell.outcome, cell.error)]
     if cell.outcome in ("wrong", "other"):
         words.append(cell.says)
@@ -180,5 +182,7 @@ _OUTCOMES["hang"] = "**hangs**"
 
 def _counts_tries(row: Row, cell: Cell) -> bool:
     """Whether the number of tries says something: polls that succeed in the end would be there anyway."""
-    repeats = row.group in ("submit", "accepted", "token") or (row.group in ("poll", "result") and cell.outcome == "error")
+    repeats = row.group in ("submit", "accepted", "token", "upload") or (
+        row.group in ("poll", "result") and cell.outcome == "error"
+    )
     return repeats and 1 < cell.tries <= MANY

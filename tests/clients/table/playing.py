@@ -20,10 +20,8 @@ from harness.wire import Reply, Request
 from harness.worlds.standalone import Serving, Standalone
 from tests.clients.environments import interpreter
 from tests.clients.table.cells import Asked, Cell, Ended, Wire, cell_of
-from tests.clients.table.rows import CLIENTS, Row
+from tests.clients.table.rows import CLIENTS, TIMEOUT_S, Row
 
-#: a caller that spends so long in one stage hangs; its own time-out, where it has one, is TIMEOUT_S
-BOUND_S, TIMEOUT_S = 45.0, 12.0
 _START_S = 90.0
 _CALLERS = Path(__file__).parent / "callers"
 _LINE_BYTES = 1 << 24
@@ -59,6 +57,8 @@ class Theatre:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for talk in self._talks.values():
+            _end(talk)
         for task in self._hosts.values():
             process = await task
             assert process.stdin is not None
@@ -68,7 +68,7 @@ class Theatre:
         self._server.close()
         self._folder.cleanup()
 
-    async def play(self, client: str, row: Row, bound_s: float = BOUND_S) -> Cell:
+    async def play(self, client: str, row: Row) -> Cell:
         """One cell, start to end."""
         host = await self._host(client)
         wire = Wire()
@@ -77,7 +77,7 @@ class Theatre:
             uses = [FaultUse(fault=name, params=params) for name, params in row.faults]
             armed = [server.injector.add(u) for u in uses]
             env = {k: v for variables in server.environment().values() for k, v in variables.items()}
-            ended = await self._call(host, row, env, bound_s)
+            ended = await self._call(host, row, env)
             await asyncio.sleep(0.1)
             wire.fired = sum(a.fired for a in server.injector.uses if a.index in armed)
             # what waits at a fault may still be accepted
@@ -92,9 +92,7 @@ class Theatre:
             self._hosts[client] = asyncio.create_task(_start(client, self.versions))
         return await self._hosts[client]
 
-    async def _call(
-        self, host: asyncio.subprocess.Process, row: Row, env: Mapping[str, str], bound_s: float
-    ) -> Ended:
+    async def _call(self, host: asyncio.subprocess.Process, row: Row, env: Mapping[str, str]) -> Ended:
         self._count += 1
         cell, talk = str(self._count), _Conversation()
         self._talks[cell] = talk
@@ -103,13 +101,13 @@ class Theatre:
         assert host.stdin is not None
         talk.begun_s = time.monotonic()
         host.stdin.write(json.dumps(asked).encode() + b"\n")
-        while not talk.answer.done() and time.monotonic() < talk.stage_s + bound_s:
-            await asyncio.wait({talk.answer}, timeout=talk.stage_s + bound_s - time.monotonic())
+        while not talk.answer.done() and time.monotonic() < talk.stage_s + row.bound_s:
+            await asyncio.wait({talk.answer}, timeout=talk.stage_s + row.bound_s - time.monotonic())
         answer = talk.answer.result() if talk.answer.done() else None
         took_s = time.monotonic() - talk.begun_s
-        if answer is None and talk.pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(talk.pid, signal.SIGKILL)
+        if answer is None:
+            _end(talk)
+        del self._talks[cell]
         return Ended(answer=answer, stage=talk.stage, took_s=took_s)
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -126,6 +124,15 @@ class Theatre:
                     talk.answer.set_result(said)
         finally:
             writer.close()
+            if talk is not None and not talk.answer.done():
+                talk.answer.set_result({"error": "Died", "message": "the caller's process ended without an answer"})
+
+
+def _end(talk: _Conversation) -> None:
+    """End a fork that has not answered."""
+    if talk.pid:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(talk.pid, signal.SIGKILL)
 
 
 async def _start(client: str, versions: dict[str, str]) -> asyncio.subprocess.Process:

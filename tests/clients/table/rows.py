@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+#: a caller that spends so long in one stage hangs; its own time-out, where it has one, is TIMEOUT_S
+BOUND_S, TIMEOUT_S = 45.0, 12.0
+
 Faults = tuple[tuple[str, Mapping[str, Any]], ...]
 
 
@@ -65,6 +68,8 @@ class Row:
     #: the operation whose requests are counted
     watched: str = "submit"
     only: tuple[str, ...] = tuple(CLIENTS)
+    #: whose stage lasts so long hangs
+    bound_s: float = BOUND_S
 
     @property
     def key(self) -> str:
@@ -269,7 +274,12 @@ JOB = _rows(
     ("fleet_slow", "run_batch: it takes 20 s, the time-out is 5 s", (), {**_FLEET, "busy_ms": 20_000}),
 )
 RESULT = _rows(
-    "result", "result", *_refusals("result"), *_statuses("result", 400, 403, 404), *_wires("result"), *_malformed("result")
+    "result",
+    "result",
+    *_refusals("result"),
+    *_statuses("result", 400, 403, 404),
+    *_wires("result"),
+    *_malformed("result"),
 )
 _NARROW: dict[str, Any] = {"circuits": ("low",)}
 TOLD = _rows(
@@ -291,7 +301,12 @@ TOLD = _rows(
     ("empty", "no outcome at all", _one("invalid_result", way="empty", times=0)),
     ("partial_last", "batch: the last circuit failed", _one("partial_batch", which="last", times=0), _BATCH),
     ("partial_first", "batch: the first circuit failed", _one("partial_batch", which="first", times=0), _BATCH),
-    ("reversed_batch", "batch: bits reversed", _one("wrong_result", way="reversed", only_batches=True, times=0), _BATCH),
+    (
+        "reversed_batch",
+        "batch: bits reversed",
+        _one("wrong_result", way="reversed", only_batches=True, times=0),
+        _BATCH,
+    ),
     (
         "resampled",
         "each fetch gives other counts",
@@ -350,13 +365,22 @@ IDENTITY = _rows(
         _one("wrong_tenant", **_on("submit"), times=0),
     ),
 )
+_TOKEN: dict[str, Any] = {"only": ("ibm",)}
 TOKEN = _rows(
     "token",
     "token",
-    ("503_for_ever", "no token: 503, for ever", _one("http_error", **_on("token"), status=503, times=0), {"only": ("ibm",)}),
-    ("500_once", "no token: 500, once", _one("http_error", **_on("token"), status=500), {"only": ("ibm",)}),
-    ("401_once", "no token: 401, once", _one("http_error", **_on("token"), status=401), {"only": ("ibm",)}),
-    ("hang", "no token: no answer", _one("latency", **_on("token"), ms=600_000, times=0), {"only": ("ibm",)}),
+    ("500_once", "500, once", _one("http_error", **_on("token"), status=500), {**_TOKEN, "bound_s": 100.0}),
+    ("401_once", "401, once", _one("http_error", **_on("token"), status=401), {**_TOKEN, "bound_s": 100.0}),
+    ("503_for_ever", "503, for ever", _one("http_error", **_on("token"), status=503, times=0), _TOKEN),
+    ("hang", "no answer", _one("latency", **_on("token"), ms=600_000, times=0), _TOKEN),
+)
+_UPLOAD: dict[str, Any] = {"only": ("oqtopus",)}
+UPLOAD = _rows(
+    "upload",
+    "upload",
+    ("503_once", "503, once", _one("http_error", **_on("upload"), status=503), _UPLOAD),
+    ("lost_once", "connection lost, once", _one("reply_cut", **_on("upload")), _UPLOAD),
+    ("storage_lost", "connection lost at the storage, once", _one("reply_cut", **_on("upload"), skip=1), _UPLOAD),
 )
 _SESSION: dict[str, Any] = {"story": "session", "only": _WITH_SESSIONS}
 SESSION = _rows(
@@ -379,6 +403,7 @@ ROWS: tuple[Row, ...] = (
     *DEVICE,
     *IDENTITY,
     *TOKEN,
+    *UPLOAD,
     *SESSION,
 )
 #: group → what its rows disturb
@@ -394,6 +419,7 @@ GROUPS: Mapping[str, str] = {
     "cancel": "Cancelling is disturbed; the result is asked for all the same",
     "device": "The device, or all of the backend, is told wrongly or gone",
     "identity": "Credentials",
-    "token": "Tokens (qiskit-ibm-runtime)",
+    "token": "The login that gives a token (qiskit-ibm-runtime)",
+    "upload": "The first two of three steps of a submission (quri-parts-oqtopus)",
     "session": "Sessions (qiskit-ibm-runtime, qiskit-ionq)",
 }

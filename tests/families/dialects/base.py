@@ -12,8 +12,8 @@ from tests.unit.backend.scene import Scene
 
 Gates = Sequence[tuple[Any, ...]]
 
-#: on three qubits: 001 three quarters of the time, else 101; reversing, cutting off or adding bits changes it
-TALL: Gates = (("x", 0), ("ry", 1.0, 2))
+#: on three qubits, all of them used: 001 three quarters of the time, else 101; whatever is done to its bits changes it
+TALL: Gates = (("x", 0), ("x", 1), ("x", 1), ("ry", 1.0, 2))
 #: 001 always: two leading zeros
 LOW: Gates = (("x", 0),)
 QUBITS = 3

@@ -87,6 +87,8 @@ class IbmDialect(Dialect):
         return found
 
     def is_error(self, operation: str, reply: Reply) -> bool:
+        if operation == "token":
+            return str(json.loads(reply.body)["errorCode"]).startswith("BXNIM")
         (error,) = json.loads(reply.body)["errors"]
         return bool(error["message"]) and error["code"] > 999
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import math
+import random
 import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -651,5 +652,48 @@ def test_executor_params_with_a_hole_are_refused(mutation: int) -> None:
         reply = await stage.send("POST", "/jobs", executor(params, SMALL))
         assert reply.status == 400, reply.body
         assert code(reply) in (3220, 7001)
+
+    staged(act)
+
+
+# ---------------------------------------------------------------- whatever may come
+
+_LEAVES = (None, True, -1, 2**70, 1e400, "", "x", "{}", [], {}, [[]], {"a": 1}, "AAAA", 3.5, [None], [1, 2, 3])
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place of a JSON value, those inside of JSON texts (marked by a None) too."""
+    yield path
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _paths(inner, (*path, key))
+    elif isinstance(value, list):
+        for k, inner in enumerate(value):
+            yield from _paths(inner, (*path, k))
+    elif isinstance(value, str) and value[:1] in ("{", "["):
+        yield from _paths(json.loads(value), (*path, None))
+
+
+def _with(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    if path[0] is None:
+        return json.dumps(_with(json.loads(value), path[1:], new))
+    copied = value.copy()
+    copied[path[0]] = _with(value[path[0]], path[1:], new)
+    return copied
+
+
+@pytest.mark.parametrize("name", ["sampler v2.0 pauli", "estimator v2.0 level 0", "sampler v1.0 plain"])
+def test_a_real_payload_with_any_part_replaced_is_taken_or_refused(name: str) -> None:
+    """Seeded; what is wrong deep inside of a samplex's graph too. An exception would break the server."""
+    payload, rng = executor(SENT[name], SMALL), random.Random(7)
+    places = list(_paths(payload))[1:]
+
+    async def act(stage: Stage) -> None:
+        for _ in range(120):
+            mutated = _with(payload, rng.choice(places), rng.choice(_LEAVES))
+            reply = await stage.send("POST", "/jobs", mutated)
+            assert reply.status in (200, 400, 404), reply.body
 
     staged(act)

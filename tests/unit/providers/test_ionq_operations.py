@@ -1,22 +1,18 @@
-"""IonQ's API beyond a plain job: clones, bulk, money, sessions, every format of a result, native and Pauli gates."""
+"""IonQ's API beyond a plain job: clones, bulk, money, sessions, every format of a result."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
-from scipy.linalg import expm
 
-from harness.backend import sampling
+from harness.backend.runs import Backend
 from harness.facts import CancelReceived, ResultDelivered, RunAccepted
 from harness.model import FaultUse
 from harness.providers._ionq_formats import schema_of, sharpened, variants_of, weights_of
-from harness.providers._ionq_gates import gates
 from harness.providers.ionq import IonQ
 from harness.tellings import Readout
 from tests.unit.backend.scene import Scene, bell, play
@@ -73,10 +69,9 @@ def test_every_format_tells_the_same_shots() -> None:
         for kind in ("probabilities", "histogram", "shots"):
             url = results[kind]["url"].removeprefix("/v0.4")
             assert await get(scene, q, url) == told[kind]
-        assert {json.dumps(sorted(weights_of(a, b).items())) for a, b in told.items()}.__len__() == 1
+        assert len({json.dumps(sorted(weights_of(a, b).items())) for a, b in told.items()}) == 1
         assert sum(told["histogram"].values()) == len(told["shots"]) == 200
-        assert all(d.intact for d in scene.facts(ResultDelivered))
-        assert len(scene.facts(ResultDelivered)) == len(FORMATS) + 3
+        assert [d.intact for d in scene.facts(ResultDelivered)] == [True] * (len(FORMATS) + 3)
         await q.aclose()
 
     play(act)
@@ -124,11 +119,11 @@ def test_debiasing_deals_shots_to_variants() -> None:
 
     async def act(scene: Scene) -> None:
         q = IonQ.make(scene.south, {})
-        settings = {"error_mitigation": {"debiasing": True, "symmetry_verification": True}}
-        job = await submit(scene, q, bell(shots=503, settings=settings))
+        asked = {"error_mitigation": {"debiasing": True, "symmetry_verification": True}}
+        job = await submit(scene, q, bell(shots=503, settings=asked))
         await scene.clock.sleep_ms(LONG_MS)
         view = checked(await get(scene, q, f"/jobs/{job}"), "SingleCircuitJob")
-        assert view["settings"] == settings
+        assert view["settings"] == asked
         told = view["output"]["error_mitigation"]
         variants = told["debiasing"]["variants"]
         assert sum(v["shots"] for v in variants) == 503
@@ -385,14 +380,14 @@ def test_a_session_from_opening_to_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"job_count_limit": 1}, {"cost_limit": {"value": 1, "unit": "USD"}}, {"duration_limit_min": 1}]
+    "limits", [{"job_count_limit": 1}, {"cost_limit": {"value": 1, "unit": "USD"}}, {"duration_limit_min": 1}]
 )
-def test_a_session_ends_at_its_limits(settings: dict[str, Any]) -> None:
+def test_a_session_ends_at_its_limits(limits: dict[str, Any]) -> None:
     """Of jobs, of cost, of time: the next job is refused, and did nothing."""
 
     async def act(scene: Scene) -> None:
         q = IonQ.make(scene.south, {})
-        session = (await call(scene, q, "POST /sessions", {"backend": "qpu.forte-1", "settings": settings}, 201))["id"]
+        session = (await call(scene, q, "POST /sessions", {"backend": "qpu.forte-1", "settings": limits}, 201))["id"]
         await submit(scene, q, bell(session_id=session, shots=1000))
         await scene.clock.sleep_ms(100_000)
         await call(scene, q, "POST /jobs", bell(session_id=session), 400)
@@ -457,179 +452,49 @@ def test_tenants_do_not_see_each_other() -> None:
     play(act)
 
 
-# ------------------------------------------------------------ gates
-
-_X, _Y, _Z = np.array([[0, 1], [1, 0]]), np.array([[0, -1j], [1j, 0]]), np.diag([1, -1])
-_PAULI = {"I": np.eye(2), "X": _X, "Y": _Y, "Z": _Z}
+# ------------------------------------------------------------ backends
 
 
-def pauli(term: str) -> Any:
-    """The last letter acts on the least significant qubit, as np.kron orders it."""
-    matrix = np.eye(1)
-    for letter in term:
-        matrix = np.kron(matrix, _PAULI[letter])
-    return matrix
-
-
-def outcome(gateset: str, items: list[dict[str, Any]], qubits: int) -> Any:
-    """The exact distribution of a circuit, through the backend."""
-    from harness.backend.circuit import Circuit
-
-    made = tuple(g for i, item in enumerate(items) for g in gates(gateset, item, str(i)))
-    found = sampling.exact(Circuit(qubits, made), None)
-    return [found.get(k, 0.0) for k in range(2**qubits)]
-
-
-def gpi(phase: float) -> Any:
-    turn = np.exp(2j * math.pi * phase)
-    return np.array([[0, 1 / turn], [turn, 0]])
-
-
-def gpi2(phase: float) -> Any:
-    turn = np.exp(2j * math.pi * phase)
-    return np.array([[1, -1j / turn], [-1j * turn, 1]]) / math.sqrt(2)
-
-
-def test_native_gates_are_ionqs() -> None:
-    """By the matrices of docs.ionq.com, phases and angles in turns, in a circuit that tells them all apart."""
-    items = [
-        {"gate": "gpi2", "target": 0, "phase": 0.1},
-        {"gate": "gpi2", "target": 1, "phase": 0.35},
-        {"gate": "ms", "targets": [0, 1], "phases": [0.15, 0.4], "angle": 0.2},
-        {"gate": "gpi", "target": 1, "phase": 0.3},
-        {"gate": "zz", "targets": [0, 1], "angle": 0.13},
-        {"gate": "nop", "target": 0},
-        {"gate": "gpi2", "target": 0, "phase": 0.7},
-        {"gate": "gpi2", "target": 1, "phase": 0.05},
-    ]
-    state = np.array([1, 0, 0, 0], dtype=complex)
-    one, two = (lambda m: np.kron(np.eye(2), m)), (lambda m: np.kron(m, np.eye(2)))
-    both = np.kron(gpi(0.4), gpi(0.15))
-    for matrix in [
-        one(gpi2(0.1)),
-        two(gpi2(0.35)),
-        expm(-1j * math.pi * 0.2 * both),
-        two(gpi(0.3)),
-        expm(-1j * math.pi * 0.13 * pauli("ZZ")),
-        one(gpi2(0.7)),
-        two(gpi2(0.05)),
-    ]:
-        state = matrix @ state
-    assert outcome("native", items, 2) == pytest.approx(list(abs(state) ** 2), abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("terms", "coefficients", "tolerance"),
-    [
-        (["XYZ"], [0.7], 1e-9),
-        (["XX", "YY", "ZZ"], [0.3, -0.2, 0.9], 1e-9),
-        (["IX", "XI", "II"], [0.3, 0.4, 5], 1e-9),
-        (["XX", "ZI", "IY"], [0.5, 0.7, 0.2], 5e-3),
-    ],
-)
-def test_pauli_evolutions(terms: list[str], coefficients: list[float], tolerance: float) -> None:
-    """exp(−i t Σ c P), exact for commuting terms; strings end with the first target."""
-    qubits = len(terms[0])
-    spread = [{"gate": "ry", "target": q, "rotation": 0.3 + q} for q in range(qubits)]
-    item = {
-        "gate": "pauliexp",
-        "targets": list(range(qubits)),
-        "terms": terms,
-        "coefficients": coefficients,
-        "time": 0.8,
-    }
-    state = np.eye(1, 2**qubits)[0]
-    rotation = np.eye(1)
-    for q in range(qubits):
-        rotation = np.kron(expm(-0.5j * (0.3 + q) * _Y), rotation)
-    hamiltonian = sum(c * pauli(t) for c, t in zip(coefficients, terms, strict=True))
-    state = rotation @ expm(-0.8j * hamiltonian) @ rotation @ state
-    assert outcome("qis", [*spread, item, *spread], qubits) == pytest.approx(list(abs(state) ** 2), abs=tolerance)
-
-
-def test_a_batch_mixes_gate_sets() -> None:
-    """The document's own example: a circuit may override its parent's."""
+def test_a_recalibration_is_another_characterization() -> None:
+    """The newest first, the earlier ones stay; bounded by date, in pages; the backend points at the newest."""
 
     async def act(scene: Scene) -> None:
         q = IonQ.make(scene.south, {})
-        payload = document_example()
-        job = await submit(scene, q, payload)
-        await scene.clock.sleep_ms(LONG_MS)
-        first, second = (await get(scene, q, f"/jobs/{job}/results/probabilities")).values()
-        assert first == {"0": 0.5, "1": 0.5}
-        assert sum(second.values()) == pytest.approx(1)
-        await q.aclose()
+        path = "/backends/qpu.forte-1/characterizations"
+        (old,) = (await get(scene, q, path))["characterizations"]
+        await scene.clock.sleep_ms(60_000)
+        device = q.backend.device("qpu.forte-1")
+        worse = replace(device.calibration.drifted(2.0), calibrated_ns=scene.clock.now_ns())
+        q.backend.exchange(replace(device, calibration=worse))
+        newest, still = (await get(scene, q, path))["characterizations"]
+        assert complain("Characterization", newest) == []
+        assert (still, newest["id"]) == (old, (await get(scene, q, "/backends/qpu.forte-1"))["characterization_id"])
+        for gate in ("1q", "2q"):
+            assert 1 - newest["fidelity"][gate]["median"] == pytest.approx(2 * (1 - old["fidelity"][gate]["median"]))
+        assert await get(scene, q, f"{path}/{old['id']}") == old
+        page = await get(scene, q, f"{path}?limit=1&page=2")
+        assert (page["characterizations"], page["pages"]) == ([old], 0)
+        assert (await get(scene, q, f"{path}?limit=1"))["pages"] == 1
+        assert (await get(scene, q, f"{path}?start={newest['date']}"))["characterizations"] == [newest]
+        assert (await get(scene, q, f"{path}?end={old['date']}"))["characterizations"] == [old]
+        assert (await get(scene, q, f"{path}?end=1000"))["characterizations"] == []
+        for wrong in ("limit=0", "limit=11", "page=0", "start=tea"):
+            await call(scene, q, f"GET {path}?{wrong}", status=400)
+        await call(scene, q, f"GET {path}/{old['backend']}", status=404)
 
     play(act)
 
 
-def document_example() -> Mapping[str, Any]:
-    return {
-        "type": "ionq.multi-circuit.v1",
-        "backend": "simulator",
-        "shots": 500,
-        "input": {
-            "gateset": "native",
-            "qubits": 2,
-            "circuits": [
-                {
-                    "name": "qis circuit override",
-                    "gateset": "qis",
-                    "circuit": [{"gate": "h", "target": 0}, {"gate": "cnot", "target": 0, "control": 1}],
-                },
-                {
-                    "name": "native circuit from parent",
-                    "circuit": [
-                        {"gate": "ms", "targets": [0, 1], "phases": [0, 0.25]},
-                        {"gate": "gpi2", "target": 0, "phase": 0.75},
-                    ],
-                },
-            ],
-        },
-    }
-
-
-QASM = """OPENQASM 3.0;
-include "stdgates.inc";
-bit[2] a;
-bit b;
-qubit[2] q;
-x q[0];
-cx q[0], q[1];
-a[1] = measure q[1];
-"""
-
-
-def qasm(program: str, **more: Any) -> dict[str, Any]:
-    return bell(**{"type": "ionq.qasm3.v1", "input": {"qubits": 2, "data": program}, **more})
-
-
-def test_a_program_is_told_register_by_register() -> None:
-    """With the bits that it declares, measured on the way or at the end."""
+def test_only_its_own_devices_are_listed() -> None:
+    """A backend may be shared with other vendors' protocols."""
 
     async def act(scene: Scene) -> None:
-        q = IonQ.make(scene.south, {})
-        end = await submit(scene, q, qasm(QASM, backend="simulator"))
-        way = await submit(scene, q, qasm(QASM + "x q[1];\nb = measure q[1];\n", backend="simulator", shots=7))
-        await scene.clock.sleep_ms(LONG_MS)
-        registers = {"a": {"10": 1}, "b": {"0": 1}, "output_all": {"010": 1}}
-        told = await get(scene, q, f"/jobs/{end}/artifacts/probabilities-v2")
-        assert told == {"probabilities": {"registers": registers}}
-        assert checked(await get(scene, q, f"/jobs/{way}"), "SingleCircuitJob")["type"] == "ionq.qasm3.v1"
-        shots = (await get(scene, q, f"/jobs/{way}/artifacts/shots-v2"))["shots"]
-        assert shots == [{"registers": {"a": [0, 1], "b": [0], "output_all": [0, 1, 0]}}] * 7
-        await q.aclose()
-
-    play(act)
-
-
-@pytest.mark.parametrize("program", ["", "OPENQASM 3;", "qubit[9", "OPENQASM 3; qubit[2] q; tea q[0];", 7, None])
-def test_a_program_that_can_not_be_read_is_refused(program: Any) -> None:
-    """With its key; nothing runs."""
-
-    async def act(scene: Scene) -> None:
-        q = IonQ.make(scene.south, {})
-        await call(scene, q, "POST /jobs", qasm(program), 400)
-        assert not scene.facts(RunAccepted)
+        made = IonQ.make(scene.south, {})
+        others = [replace(d, families=("ibm",)) if d.name == "qpu.aria-1" else d for d in made.backend.devices]
+        backend = Backend(scene.south.clock, scene.south.recorder, scene.south.injector, scene.south.seed, others)
+        q = IonQ.over(backend, scene.south, {})
+        assert [d["backend"] for d in await get(scene, q, "/backends")] == ["simulator", "qpu.forte-1"]
+        await call(scene, q, "GET /backends/qpu.aria-1", status=404)
+        await call(scene, q, "POST /jobs", bell(backend="qpu.aria-1"), 400)
 
     play(act)

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import h11
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from harness.clock import LoopClock
 from harness.errors import UsageProblem
 from harness.wire import LOST, Handler, Pace, Reply, Request
-from harness.worlds.sockets import HttpServer, _incoming, _plain_head
+from harness.worlds.sockets import HttpServer, _Connection, _incoming, _plain_head
 
 GET = b"GET /jobs/1?a=1&a=2 HTTP/1.1\r\nHost: here\r\nX-Odd: v\r\n\r\n"
 FINE = Reply(200, b"fine")
@@ -227,6 +228,68 @@ def test_what_clients_send_is_plain() -> None:
     ):
         assert _plain_head(head) is not None
         assert _plain_head(head[:-1]) is None
+
+
+STREAM = (
+    b"GET /0 HTTP/1.1\r\nHost: h\r\n\r\n"
+    b"POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nGET /x"
+    b"POST /2 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n"
+    b"GET /3 HTTP/1.1\r\nHost: h\r\nConnection: Keep-Alive\r\n\r\n"
+    b"PUT /4 HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"
+    b"GET /5 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+)
+
+
+@given(st.lists(st.integers(0, len(STREAM)), max_size=6), st.integers(0, 2))
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+def test_how_the_bytes_are_split_makes_no_difference(cuts: list[int], turns: int) -> None:
+    async def whole() -> None:
+        asked: list[tuple[str, bytes]] = []
+
+        async def handler(request: Request) -> Reply:
+            asked.append((request.path, request.body))
+            await asyncio.sleep(0)
+            return FINE
+
+        transport = _Wire()
+        connection = _Connection(HttpServer(handler, LoopClock(asyncio.get_running_loop())), set())
+        connection.connection_made(transport)
+        edges = [0, *sorted(cuts), len(STREAM)]
+        for start, end in pairwise(edges):
+            if start < end:
+                connection.data_received(STREAM[start:end])
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        for _ in range(40):
+            await asyncio.sleep(0)
+        assert asked == [("/0", b""), ("/1", b"GET /x"), ("/2", b"abcd"), ("/3", b""), ("/4", b""), ("/5", b"")]
+        assert transport.sent.count(b"HTTP/1.1 200 OK") == 6
+        assert transport.is_closing()
+
+    asyncio.run(whole())
+
+
+class _Wire(asyncio.Transport):
+    """A transport to nowhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent, self.over = b"", False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent += data
+
+    def is_closing(self) -> bool:
+        return self.over
+
+    def close(self) -> None:
+        self.over = True
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
 
 
 # ---------------------------------------------------------------- bad input

@@ -41,8 +41,10 @@ class Scene:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
-    async def submit(self, circuit: object = BELL, qubits: int = 2, base: str = "") -> httpx.Response:
-        job = {"type": "ionq.circuit.v1", "backend": "simulator", "shots": 100}
+    async def submit(
+        self, circuit: object = BELL, qubits: int = 2, base: str = "", device: str = "simulator"
+    ) -> httpx.Response:
+        job = {"type": "ionq.circuit.v1", "backend": device, "shots": 100}
         job["input"] = {"gateset": "qis", "qubits": qubits, "circuit": circuit}  # type: ignore[assignment]
         return await self.client.post(f"{base}/v0.4/jobs", json=job, headers=KEY)
 
@@ -137,9 +139,12 @@ def test_only_given_keys_are_let_in_each_as_its_tenant() -> None:
     play(act, keys={"k": "physics"})
 
 
-def test_the_same_seed_gives_the_same_runs() -> None:
+@pytest.mark.parametrize("device", ["simulator", "qpu.aria-1"])
+def test_the_same_seed_gives_the_same_runs(device: str) -> None:
+    """Whether a distribution was computed in a thread for it, or kept from the time before."""
+
     async def act(scene: Scene) -> tuple[str, str]:
-        job = (await scene.submit()).json()["id"]
+        job = (await scene.submit(device=device)).json()["id"]
         return job, json.dumps(await scene.result(job))
 
     assert play(act, seed=7) == play(act, seed=7)
@@ -381,6 +386,25 @@ def test_every_answer_is_as_the_document_says(operation: Operation) -> None:
         if "content" in told:
             schema = {**told["content"]["application/json"]["schema"], "components": document["components"]}
             jsonschema.Draft202012Validator(schema).validate(answer.json())
+
+    play(act)
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"[" * 1_000_000, b"\xff", b"null", b'"text"'])
+def test_a_body_that_cannot_be_read_is_refused_in_plain_words(raw: bytes) -> None:
+    async def act(scene: Scene) -> None:
+        answer = await scene.client.post("/qharness/faults", content=raw, headers={"authorization": f"Bearer {TOKEN}"})
+        assert (answer.status_code, list(answer.json())) == (400, ["error"])
+
+    play(act)
+
+
+def test_a_predicate_meets_a_body_that_cannot_be_read() -> None:
+    async def act(scene: Scene) -> None:
+        await scene.add("latency", ms=1, times=0, where="body.shots > 1")
+        answer = await scene.client.post("/v0.4/jobs", content=b"[" * 1_000_000, headers=KEY)
+        assert answer.status_code == 400
+        assert scene.answered[-1].faults == ()
 
     play(act)
 

@@ -29,6 +29,7 @@ class Echo:
     takes_ms: float = 0
     reply: Reply = FINE
     service: str = "backend"
+    asked: Request = ASKED
     handled: list[Request] = field(default_factory=list)
     reached: list[Reply] = field(default_factory=list)
 
@@ -44,12 +45,12 @@ class Echo:
         return lambda status, message, **headers: Reply(status, message.encode(), headers)
 
     def after(self, request: Request, site: Site, reply: Reply) -> None:
-        assert (request, site) == (ASKED, Site("status", "r1"))
+        assert (request, site) == (self.asked, Site("status", "r1"))
         self.reached.append(reply)
 
 
 def play(
-    act: Callable[[Switchboard], Coroutine[Any, Any, Any]], double: Echo, *faults: FaultUse
+    act: Callable[[Switchboard], Coroutine[Any, Any, Any]], double: Echo, *faults: FaultUse, live: bool = False
 ) -> tuple[Any, list[Event]]:
     loop = VirtualLoop(Schedule())
     clock = LoopClock(loop)
@@ -58,7 +59,7 @@ def play(
     injector.begin()
 
     async def whole() -> Any:
-        board = Switchboard({"backend.test": double}, injector, recorder)
+        board = Switchboard({"backend.test": double}, injector, recorder, live=live)
         assert board.hosts == {"backend.test"}
         try:
             return await act(board)
@@ -152,3 +153,48 @@ def test_at_the_end_nothing_is_served_any_more() -> None:
 
     play(act, double)
     assert double.handled == []
+
+
+# ---------------------------------------------------------------- over a real wire
+
+
+def hung_up(method: str, takes_ms: float, *faults: FaultUse) -> tuple[Echo, list[Event], asyncio.Task[Any]]:
+    """A call whose caller leaves after half a second."""
+    double = Echo(takes_ms=takes_ms, asked=Request(method, ASKED.path))
+
+    async def act(board: Switchboard) -> asyncio.Task[Any]:
+        task = asyncio.create_task(board.route("backend.test", double.asked))
+        await asyncio.sleep(0.5)
+        board.hang_up(task)
+        await asyncio.wait([task], timeout=5)
+        return task
+
+    task, events = play(act, double, *faults, live=True)
+    return double, events, task
+
+
+def test_a_live_call_takes_no_time_of_its_own() -> None:
+    reply, (asked, told) = play(ask, Echo(), live=True)
+    assert (reply, told.at_ns - asked.at_ns, told.fact) == (FINE, 0, called(200, True))
+
+
+def test_a_live_call_that_only_reads_is_dropped_with_its_caller() -> None:
+    double, events, task = hung_up("GET", takes_ms=1_000)
+    assert task.cancelled()
+    assert (double.handled, double.reached) == ([], [LOST])
+    assert events[-1].at_ns == 500 * NS_PER_MS
+
+
+def test_a_live_call_with_an_effect_goes_on_and_its_answer_is_lost() -> None:
+    double, events, task = hung_up("POST", takes_ms=1_000)
+    assert task.cancelled()
+    assert (double.handled, double.reached) == ([double.asked], [LOST])
+    assert (events[-1].phase, events[-1].fact) == ("fail", called(None, False))
+
+
+def test_a_live_call_that_has_had_its_effect_is_dropped_from_there_on() -> None:
+    late = FaultUse(fault="latency", params={"ms": 60_000, "when": "after"})
+    double, events, task = hung_up("POST", 0, late)
+    assert task.cancelled()
+    assert (double.handled, double.reached) == ([double.asked], [LOST])
+    assert events[-1].at_ns == 500 * NS_PER_MS

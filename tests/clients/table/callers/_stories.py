@@ -1,8 +1,9 @@
 """What a caller does with an SDK, in the SDK's own words but with its defaults: what a plain pipeline would write.
 
-A caller's module gives some of: device(), submit(device, circuits, shots), counts(job, timeout_s), again(job, timeout_s),
-cancel(job), session(device), fleet(device, circuits, shots). A circuit is a list of (gate, qubit[, angle]) on three
-qubits that are all measured; counts are a list, one {"bits, qubit 0 rightmost": n} a circuit, or what else came.
+A caller's module gives some of: device(), submit(device, circuits, shots), counts(job, timeout_s),
+again(job, timeout_s), cancel(job), session(device), fleet(device, circuits, shots). A circuit is a list of
+(gate, qubit[, angle]) on three qubits that are all measured; counts are a list, one {"bits, qubit 0 rightmost": n} a
+circuit, or what else came.
 """
 
 from math import asin, sqrt
@@ -22,7 +23,7 @@ class NoDevice(Exception):
     """None is available; raised by a caller whose SDK leaves the choice to it."""
 
 
-def stories(caller):
+def stories(caller):  # noqa: PLR0915 (a list of short functions over one caller)
     """Story → function; those that the SDK has no words for are missing."""
 
     def run(at, timeout_s, circuits=("top",), shots=300):

@@ -22,8 +22,9 @@ from harness.providers._braket_pragmas import Malformed, ResultType, result_type
 from harness.providers._protocol import Refusal
 
 PROGRAM, PROGRAM_SET = "braket.ir.openqasm.program", "braket.ir.openqasm.program_set"
-#: characters of an action, and executables of a program set; the service has limits of this order
-_LONGEST_ACTION, MOST_EXECUTABLES = 4_000_000, 100
+#: characters of an action, also with each program counted once for each of its inputs, and executables of a program
+#: set; reading so much takes seconds
+_LONGEST_ACTION, MOST_EXECUTABLES = 500_000, 100
 _LARGEST_INPUT = 1e15
 _BUCKET = re.compile(r"[A-Za-z0-9.\-_]{3,63}")
 
@@ -234,6 +235,8 @@ def _programs(action: Json, shots: int, offer: Offer) -> tuple[Program, ...]:
     count = sum(len(b) for b in bindings)
     if count > MOST_EXECUTABLES:
         raise Refusal(400, f"A program set has at most {MOST_EXECUTABLES} executables, not {count}.")
+    if sum(len(str(p.get("source"))) * len(b) for p, b in zip(given, bindings, strict=True)) > _LONGEST_ACTION:
+        raise Refusal(400, f"All executables together have more than {_LONGEST_ACTION} characters.")
     if shots % count:
         raise Refusal(400, f"The number of shots, {shots}, must be divisible by the number of executables, {count}.")
     if shots // count > offer.max_shots:

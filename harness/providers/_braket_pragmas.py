@@ -15,15 +15,17 @@ Matrix = tuple[tuple[complex, ...], ...]
 
 _OBSERVED = ("expectation", "variance", "sample")
 _STANDARD = ("x", "y", "z", "h", "i")
-_PRAGMA = re.compile(r"^[ \t]*#?pragma[ \t]+braket[ \t]+result[ \t]+(.*?)[ \t\r]*$", re.MULTILINE)
-_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
-_QUBITS = re.compile(r"\bqubit\s*(?:\[\s*(\d{1,9})\s*\])?\s*([A-Za-z_]\w*)\s*;")
-_OPERAND = re.compile(r"\s*(?:\$(\d{1,9})|([A-Za-z_]\w*)(?:\s*\[\s*(\d{1,9})\s*\])?)\s*")
-_NUMBER = r"(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)"
+# possessive throughout: a program may be hostile, reading it must stay linear
+_PRAGMA = re.compile(r"^[ \t]*+#?pragma[ \t]++braket[ \t]++result\b([^\n]*+)", re.MULTILINE)
+_COMMENT = re.compile(r"//[^\n]*+|/\*(?:.*?\*/|.*+)", re.DOTALL)
+_QUBITS = re.compile(r"\bqubit\b\s*+(?:\[\s*+(\d{1,9})\s*+\]\s*+)?([A-Za-z_]\w*+)\s*+;")
+_OPERAND = re.compile(r"\s*+(?:\$(\d{1,9})|([A-Za-z_]\w*+)\s*+(?:\[\s*+(\d{1,9})\s*+\])?)\s*+")
+_NUMBER = r"(\d++\.?+\d*+(?:[eE][+-]?\d++)?|\.\d++(?:[eE][+-]?\d++)?)"
 _COMPLEX = re.compile(rf"(-?){_NUMBER}(?:(im)|([+-])(-?){_NUMBER}im)?")
-_FACTOR = re.compile(r"\s*(x|y|z|h|i)\s*(?:\(([^()]*)\)|\s+(all)\b)\s*|\s*hermitian\s*\(([^()]*)\)\s*([^@]*)")
+_FACTOR = re.compile(r"\s*+(x|y|z|h|i)(?:\s*+\(([^()]*+)\)|\s++(all)\b)\s*+|\s*+hermitian\s*+\(([^()]*+)\)\s*+([^@]*+)")
 #: a Hermitian observable of more qubits than this is refused: its matrix has 4ⁿ entries
 _WIDEST = 6
+_MOST_RESULTS = 100
 #: what no device here has
 _REGISTERS, _MOST_QUBITS = 64, 4096
 
@@ -88,7 +90,7 @@ def touched(source: str) -> tuple[int, ...]:
     bare = _QUBITS.sub(" ", _COMMENT.sub(" ", source))
     found: set[int] = {int(m) for m in re.findall(r"\$(\d{1,9})", bare)}
     for name, qubits in named.items():
-        for index in re.findall(rf"\b{name}\b\s*(?:\[\s*(\d{{1,9}})\s*\])?", bare):
+        for index in re.findall(rf"\b{name}\b\s*+(?:\[\s*+(\d{{1,9}})\s*+\])?", bare):
             found.update(qubits if not index else qubits[int(index) : int(index) + 1])
     return tuple(sorted(found))
 
@@ -101,11 +103,14 @@ def without_results(source: str) -> str:
 def result_types(source: str) -> tuple[ResultType, ...]:
     """All result pragmas, in order; raises Malformed."""
     named = registers(source)
-    return tuple(_result(match[1], named) for match in _PRAGMA.finditer(source))
+    found = [match[1] for match in _PRAGMA.finditer(source)]
+    if len(found) > _MOST_RESULTS:
+        raise Malformed(f"A program has at most {_MOST_RESULTS} result types here, not {len(found)}")
+    return tuple(_result(text, named) for text in found)
 
 
 def _result(text: str, named: Mapping[str, range]) -> ResultType:
-    kind, _, rest = text.strip().partition(" ")
+    kind, rest = (*text.split(None, 1), "", "")[:2]
     rest = rest.strip()
     if kind == "state_vector" and not rest:
         return ResultType(kind="state_vector")
@@ -119,7 +124,7 @@ def _result(text: str, named: Mapping[str, range]) -> ResultType:
         factors = _factors(rest, named)
         targets = tuple(t for f in factors for t in f.targets)
         if len(set(targets)) != len(targets):
-            raise Malformed(f"Observable {rest!r} names a qubit twice")
+            raise Malformed(f"Observable {rest[:80]!r} names a qubit twice")
         return ResultType(kind=kind, targets=targets, factors=factors)  # type: ignore[arg-type]
     raise Malformed(f"Unsupported result type: {text.strip()[:80]!r}")
 
@@ -137,7 +142,7 @@ def _targets(text: str, named: Mapping[str, range]) -> tuple[int, ...]:
         return ()
     found = tuple(q for operand in text.split(",") for q in _operand(operand, named))
     if len(set(found)) != len(found):
-        raise Malformed(f"Targets {text!r} name a qubit twice")
+        raise Malformed(f"Targets {text[:80]!r} name a qubit twice")
     return found
 
 

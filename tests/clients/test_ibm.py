@@ -190,11 +190,11 @@ def test_counts_follow_the_noise_that_is_published(client: Client, path: str) ->
 
 
 def test_twirling_changes_nothing_but_the_noise(client: Client) -> None:
-    """Samplexes: 32 randomizations of gates and measurements, undone by the client."""
-    counts = client.do("twirled", shots=2048, device=DEVICE)
-    assert sum(counts.values()) == 2048
-    assert counts["000"] + counts["111"] > 1700
-    assert min(counts["000"], counts["111"]) > 700
+    """Samplexes: 16 randomizations of gates and measurements, undone by the client."""
+    counts = client.do("twirled", shots=1024, device=DEVICE)
+    assert sum(counts.values()) == 1024
+    assert counts["000"] + counts["111"] > 850
+    assert min(counts["000"], counts["111"]) > 350
 
 
 def test_few_qubits_of_a_wide_device(client: Client) -> None:
@@ -234,7 +234,7 @@ def test_dynamic_circuits(client: Client, path: str) -> None:
 @pytest.mark.parametrize(("path", "level"), [("legacy", None), ("executor", 0), ("executor", 1)])
 def test_expectation_values(client: Client, path: str, level: int | None) -> None:
     """⟨ZZ⟩ = ⟨XX⟩ = 1 and ⟨IZ⟩ = 0 over a Bell pair, less noise; level 1 mends the readout by samplexes (TREX)."""
-    found = client.do("estimate", observables=["ZZ", "XX", "IZ"], device=DEVICE, path=path, level=level)
+    found = client.do("estimate", observables=["ZZ", "XX", "IZ"], device=DEVICE, path=path, level=level, precision=0.04)
     zz, xx, iz = found["evs"]
     assert 0.8 < zz < 1.15
     assert 0.8 < xx < 1.15

@@ -334,6 +334,7 @@ def test_a_wrong_program_of_a_set_is_named() -> None:
         (program_set(_result_types("probability")), 4),
         (program_set(program()), 0),
         (program_set(*[program()] * 101), 101),
+        (program_set(program(TURN + " " * 5_100, inputs={"theta": [0.0] * 100})), 100),
     ],
 )
 def test_program_sets_that_are_refused(wanted: dict[str, Any], shots: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import xml.etree.ElementTree as ET
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -100,6 +101,27 @@ def test_programs_keep_their_lines_without_result_pragmas() -> None:
 def test_absurd_declarations_are_refused_at_once() -> None:
     with pytest.raises(Malformed):
         result_types("qubit[999999999] q;")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "qubit" + " " * 400_000 + "x",
+        "/*" * 200_000,
+        "q " * 200_000,
+        "#pragma braket result " + " " * 400_000 + "x",
+        "#pragma braket result expectation x" + " " * 400_000 + "(",
+        "#pragma braket result probability q" + " " * 400_000 + "[",
+        "#pragma braket result expectation hermitian(" + "[" * 400_000,
+        "#pragma braket result probability\n" * 10_000,
+    ],
+)
+def test_hostile_programs_are_read_in_linear_time(source: str) -> None:
+    """Quadratic reading would take minutes: the time-out of tests is the judge."""
+    with suppress(Malformed):
+        result_types(HEAD + source)
+    touched(HEAD + source)
+    without_results(HEAD + source)
 
 
 # ------------------------------------------------------------ observables

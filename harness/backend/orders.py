@@ -1,7 +1,7 @@
 """Orders and runs: what a client asks of the backend, and what becomes of it.
 
-    submitted ──> ready ──> started ──> completed | failed
-        └───────────┴──────────┴──────> canceled
+submitted ──> ready ──> started ──> completed | failed
+    └───────────┴──────────┴──────> canceled
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ State = Literal["submitted", "ready", "started", "completed", "failed", "cancele
 ENDED: frozenset[State] = frozenset({"completed", "failed", "canceled"})
 
 #: reasons of failures that are the backend's own; a fault may give any other
-OVER_TIME, SESSION_OVER = "TimeLimitExceeded", "SessionClosed"
+OVER_TIME, SESSION_OVER, BROKEN = "TimeLimitExceeded", "SessionClosed", "InternalError"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +91,8 @@ class Run:
         return 0 if self.order.dry_run else len(self.order.circuits) * self.order.shots
 
     @property
-    def noise(self) -> Calibration | None:
-        """The calibration it is executed with; None is ideal."""
+    def calibration(self) -> Calibration | None:
+        """What it is executed with; None is ideal."""
         if self.order.own_noise or self.order.noise is None:
             return self.device.calibration if self.order.own_noise else None
         return self.order.noise.calibration()

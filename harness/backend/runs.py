@@ -18,7 +18,7 @@ from harness.backend import sampling
 from harness.backend.canary import Canary
 from harness.backend.circuit import Circuit, digest_of
 from harness.backend.devices import DEVICES, Device
-from harness.backend.orders import OVER_TIME, SESSION_OVER, Order, Run, State
+from harness.backend.orders import BROKEN, OVER_TIME, SESSION_OVER, Order, Run, State
 from harness.backend.sessions import Mode, Session, Sessions
 from harness.calibration import Calibration
 from harness.clock import NS_PER_MS, Clock
@@ -247,6 +247,14 @@ class Backend:
             self._broken.append(error)
 
     async def _live(self, run: Run) -> None:
+        try:
+            await self._lived(run)
+        except Exception:
+            # our bug must not leave a client polling for ever; aclose tells of it
+            self._end(run, "failed", BROKEN)
+            raise
+
+    async def _lived(self, run: Run) -> None:
         outcome = await self._stage(run, "queue", self._queue)
         if outcome.state == "completed":
             self._start(run)
@@ -275,41 +283,43 @@ class Backend:
             await self._clock.sleep_ms(limit_ms)
             return RunOutcome("failed", OVER_TIME)
         await self._clock.sleep_ms(run.duration_ms)
-        noise = await self._noise(run)
-        if self._offload and not _is_quick(run, noise):
-            run.readouts = await asyncio.to_thread(self._measure, run, noise)
+        calibration = await self._in_force(run)
+        if self._offload and not _is_quick(run, calibration):
+            run.readouts = await asyncio.to_thread(self._measure, run, calibration)
         else:
-            run.readouts = self._measure(run, noise)
+            run.readouts = self._measure(run, calibration)
         return RunOutcome()
 
-    async def _noise(self, run: Run) -> Calibration | None:
+    async def _in_force(self, run: Run) -> Calibration | None:
         """What the run is really executed with: faults change it behind the device's back."""
 
         async def own(_: Call) -> Calibration | None:
-            return run.noise
+            return run.calibration
 
         call = Call("device", "backend", "execute", run=run.id, metadata=run.order.metadata)
         found: Calibration | None = await self._injector.run(call, own)
         return found
 
-    def _measure(self, run: Run, noise: Calibration | None) -> tuple[Readout, ...]:
-        return tuple(self._readout(run, i, c, noise) for i, c in enumerate(run.order.circuits))
+    def _measure(self, run: Run, calibration: Calibration | None) -> tuple[Readout, ...]:
+        return tuple(self._readout(run, i, c, calibration) for i, c in enumerate(run.order.circuits))
 
-    def _readout(self, run: Run, index: int, circuit: Circuit, noise: Calibration | None) -> Readout:
+    def _readout(self, run: Run, index: int, circuit: Circuit, calibration: Calibration | None) -> Readout:
         own = run.order.noise_seed
         names = (circuit.digest, index) if own is not None else (run.ordinal, circuit.digest, index)
         seed = derive(self._seed if own is None else own, "counts", *names)
         return Readout(
             bits=circuit.bits,
             shots=run.order.shots,
-            weights=self._planted(circuit) or self._weights(run.order, circuit, noise, seed),
+            weights=self._planted(circuit) or self._weights(run.order, circuit, calibration, seed),
             seed=seed,
         )
 
-    def _weights(self, order: Order, circuit: Circuit, noise: Calibration | None, seed: int) -> Mapping[int, float]:
-        if noise is None and not order.sampled:
+    def _weights(
+        self, order: Order, circuit: Circuit, calibration: Calibration | None, seed: int
+    ) -> Mapping[int, float]:
+        if calibration is None and not order.sampled:
             return sampling.exact(circuit, None)
-        return sampling.sample(circuit, noise, order.shots, seed)
+        return sampling.sample(circuit, calibration, order.shots, seed)
 
     def _planted(self, circuit: Circuit) -> Mapping[int, float] | None:
         for canary in self._canaries:
@@ -413,10 +423,10 @@ def _busy_ns(run: Run) -> int:
     return run.ended_ns - run.started_ns
 
 
-def _is_quick(run: Run, noise: Calibration | None) -> bool:
+def _is_quick(run: Run, calibration: Calibration | None) -> bool:
     """Whether its results cost less than a thread would."""
     circuits = run.order.circuits
-    return len(circuits) <= _FEW and all(sampling.is_at_hand(c, noise) for c in circuits)
+    return len(circuits) <= _FEW and all(sampling.is_at_hand(c, calibration) for c in circuits)
 
 
 def _executed(run: Run) -> int:

@@ -16,6 +16,9 @@ from harness.clock import NS_PER_MS, Clock
 from harness.seed import stream
 
 Mode = Literal["dedicated", "batch"]
+#: sessions that are remembered, closed ones among them
+_KEPT = 10_000
+
 SessionState = Literal["open", "active", "inactive", "closed"]
 
 
@@ -66,10 +69,13 @@ class Sessions:
     def __init__(self, clock: Clock, seed: int) -> None:
         self._clock, self._seed = clock, seed
         self._all: dict[str, Session] = {}
+        self._opened = 0
 
     def open(self, device: str, tenant: str, mode: Mode, max_ttl_ms: int, interactive_ttl_ms: int) -> Session:
         """A new session; it takes the device once its first run starts."""
-        rng = stream(self._seed, "session", len(self._all))
+        self._forget()
+        rng = stream(self._seed, "session", self._opened)
+        self._opened += 1
         session = Session(
             id=str(UUID(int=rng.getrandbits(128), version=4)),
             device=device,
@@ -81,6 +87,12 @@ class Sessions:
         )
         self._all[session.id] = session
         return session
+
+    def _forget(self) -> None:
+        """The oldest that is closed, when there are too many."""
+        if len(self._all) >= _KEPT:
+            oldest = next((s.id for s in self._all.values() if s.closed_ns is not None), None)
+            self._all.pop(oldest or "", None)
 
     def get(self, identity: str | None) -> Session | None:
         """A session, closed ones too."""

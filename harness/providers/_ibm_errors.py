@@ -1,7 +1,7 @@
 """IBM's errors: codes of its public registry, and the form in which its API says them.
 
-Codes from the registry that IBM publishes (error code registry, and docs/errors.rst of qiskit-ibm-runtime); 1217, 1291
-and 1305 as its service has been seen to answer.
+Codes from docs/errors.rst of qiskit-ibm-runtime, an older state of the registry that IBM publishes; 1305 as its client
+explains it. 1217, 1291 and which status goes with which code are from memory: don't test a pipeline against those.
 """
 
 from __future__ import annotations

@@ -65,6 +65,8 @@ class Found:
 class IonQBase(Protocol):
     """The dialect, and jobs."""
 
+    keeps: ClassVar[type] = Entry
+
     def __init__(self, backend: Backend, south: South, options: Mapping[str, Any]) -> None:
         super().__init__(backend, south, options)
         #: child job id → its parent's run and the index of its circuit
@@ -139,8 +141,6 @@ class IonQBase(Protocol):
         """A job that the caller may see; raises Refusal."""
         parent, circuit = self._children.get(job, (job, None))
         run = self.run(parent, caller)
-        if not isinstance(run.kept, Entry):
-            raise Refusal(404, "Job not found.")
         return Found(job, run, run.kept, circuit)
 
     def listed(self, parent: str | None, caller: Admission) -> list[Found]:

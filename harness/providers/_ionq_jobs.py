@@ -181,7 +181,7 @@ class IonQJobs(IonQResults):
             view["child_job_ids"] = (list(found.entry.children) or None) if found.circuit is None else None
         if job.noise is not None:
             view["noise"] = dict(job.noise)
-        if found.run.noise is not None:
+        if found.run.calibration is not None:
             view["shots"] = told.shots
         return view
 

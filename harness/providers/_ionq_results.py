@@ -44,7 +44,7 @@ class IonQResults(IonQBase):
 
     def after(self, request: Request, site: Site, reply: Reply) -> None:
         """Record what reached the target as a result. Children count as one, once the last of them is there."""
-        run = self.backend.run(site.run or "")
+        run = self.own(site.run)
         if site.operation != "result" or run is None or run.state != "completed" or not run.readouts:
             return
         ids = self._find(request)[1]
@@ -127,7 +127,7 @@ def mitigation(found: Found) -> dict[str, Any]:
 
 def _is_compiled(found: Found) -> bool:
     """Machines compile; a batch does it child by child."""
-    if found.is_parent or found.run.noise is None or found.run.state != "completed":
+    if found.is_parent or found.run.calibration is None or found.run.state != "completed":
         return False
     return found.entry.job.program.compilable[found.index]
 
@@ -153,7 +153,7 @@ def _offered(found: Found, format_: Format) -> Format:
 
 def _is_counted(found: Found) -> bool:
     """Ideal simulators give exact probabilities; no shot was drawn."""
-    return found.run.noise is not None or found.entry.job.order.sampled
+    return found.run.calibration is not None or found.entry.job.order.sampled
 
 
 def _descriptor(name: str, artifact: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 from urllib.parse import unquote
 
 from harness.backend.devices import DEVICES, Device
+from harness.backend.fleet import listed
 from harness.backend.orders import Run
 from harness.backend.runs import Backend
 from harness.errors import UsageProblem
@@ -84,19 +85,21 @@ class Protocol(Service):
         "keys": "key → tenant; only these are let in",
     }
     routes: ClassVar[tuple[Route, ...]] = ()
+    #: the type of what it keeps with a run, by which it tells its own from another protocol's
+    keeps: ClassVar[type] = object
 
     def __init__(self, backend: Backend, south: South, options: Mapping[str, Any]) -> None:
         self.backend, self.south = backend, south
+        self._found: tuple[Request, Route | None, dict[str, str]] | None = None
         own = {str(options["key"]): ""} if options.get("key") else {}
         self.keys = Keys(tenants={**own, **(options.get("keys") or {})})
 
     @classmethod
     def make(cls, south: South, options: Mapping[str, Any]) -> Self:
-        """A fresh backend behind a fresh API."""
-        backend = Backend(
-            south.clock, south.recorder, south.injector, south.seed, changed(DEVICES, options.get("devices"), cls.name)
-        )
-        return cls.over(backend, south, options)
+        """A fresh backend of the devices that the vendor lists, behind a fresh API."""
+        shipped = listed(cls.name) or DEVICES
+        devices = changed(shipped, options.get("devices"), cls.name)
+        return cls.over(Backend(south.clock, south.recorder, south.injector, south.seed, devices), south, options)
 
     @classmethod
     def over(cls, backend: Backend, south: South, options: Mapping[str, Any]) -> Self:
@@ -160,7 +163,7 @@ class Protocol(Service):
 
     def after(self, request: Request, site: Site, reply: Reply) -> None:
         """Record what reached the target as the result of a completed run."""
-        run = self.backend.run(site.run or "")
+        run = self.own(site.run)
         if site.operation != "result" or run is None or run.state != "completed":
             return
         got = self.received(request, run, reply)
@@ -230,16 +233,31 @@ class Protocol(Service):
 
     def run(self, run_id: str, caller: Admission) -> Run:
         """A run that the caller may see; raises Refusal."""
-        run = self.backend.run(run_id)
+        run = self.own(run_id)
         if run is None or run.tenant != caller.tenant:
-            raise Refusal(404, "Job not found.")
+            raise self.missing(run_id)
         return run
+
+    def own(self, run_id: str | None) -> Run | None:
+        """A run that came through this protocol."""
+        run = self.backend.run(run_id or "")
+        return run if run is not None and isinstance(run.kept, self.keeps) else None
+
+    def missing(self, run_id: str) -> Refusal:
+        """What is said of a run that the caller may not see, or that there is not."""
+        return Refusal(404, "Job not found.")
 
     def _about(self, run: Run, layer: Layer, operation: str, request: Request) -> Call:
         metadata = run.order.metadata
         return Call(layer, self.service, operation, request, run.id, metadata, state=run.state, error=self.error)
 
     def _find(self, request: Request) -> tuple[Route | None, dict[str, str]]:
+        """The last answer is kept: a request is looked up for its site, for its reply and for what became of it."""
+        if self._found is None or self._found[0] is not request:
+            self._found = (request, *self._looked_up(request))
+        return self._found[1], self._found[2]
+
+    def _looked_up(self, request: Request) -> tuple[Route | None, dict[str, str]]:
         for route in self.routes:
             if (ids := route.match(request)) is not None:
                 return route, ids

@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from harness.backend.devices import Device
 from harness.backend.fleet import listed
@@ -34,7 +34,7 @@ from harness.providers._ibm_deck import Span
 from harness.providers._ibm_identity import GRANT, TTL_S, Desk
 from harness.providers._ibm_input import Kept, check_circuits, job_of, tags_of, wish_of
 from harness.providers._ibm_usage import Meter
-from harness.providers._protocol import Protocol, Refusal, Route, changed
+from harness.providers._protocol import Protocol, Refusal, Route
 from harness.seed import derive, stream
 from harness.south import South
 from harness.tellings import Admission, RunView
@@ -94,6 +94,7 @@ class Ibm(Protocol):
     """POST /jobs and what belongs to it."""
 
     name: ClassVar[str] = "ibm"
+    keeps: ClassVar[type] = Kept
     options: ClassVar[Mapping[str, str]] = {
         **Protocol.options,
         "token_ttl_s": "how long an access token is valid, in seconds",
@@ -108,7 +109,7 @@ class Ibm(Protocol):
         super().__init__(backend, south, options)
         self._usage_limit_s = _number(options, "usage_limit_s", 0)
         self._submitted = self._refused = 0
-        self._meter = Meter()
+        self._meter = Meter(backend)
         self.desk = Desk(
             tenants=self.keys.tenants,
             clock=south.clock,
@@ -116,12 +117,6 @@ class Ibm(Protocol):
             ttl_s=_number(options, "token_ttl_s", TTL_S),
         )
         self.keys = self.desk
-
-    @classmethod
-    def make(cls, south: South, options: Mapping[str, Any]) -> Self:
-        """A fresh backend of IBM's devices behind a fresh API."""
-        known = changed(listed("ibm"), options.get("devices"), cls.name)
-        return cls.over(Backend(south.clock, south.recorder, south.injector, south.seed, known), south, options)
 
     @classmethod
     def environment(cls, url: str) -> Mapping[str, Mapping[str, str]]:
@@ -296,19 +291,9 @@ class Ibm(Protocol):
         self.backend.delete(self.run(job, caller))
         return Reply(204)
 
-    def run(self, run_id: str, caller: Admission) -> Run:
-        """A run of the caller's that came through this protocol; raises Refusal."""
-        run = self.backend.run(run_id)
-        if run is None or run.tenant != caller.tenant or not isinstance(run.kept, Kept):
-            raise Refusal(404, f"Job not found. Job ID: {run_id}", 1291)
-        return run
-
-    def after(self, request: Request, site: Any, reply: Reply) -> None:
-        """Record what reached the target as the result of a completed run."""
-        run = self.backend.run(site.run or "")
-        if site.operation == "result" and run is not None and run.state == "completed" and isinstance(run.kept, Kept):
-            got = self.received(request, run, reply)
-            self.deliver(run, got, intact=got == tuple(r.weights for r in run.readouts))
+    def missing(self, run_id: str) -> Refusal:
+        """IBM's 1291."""
+        return Refusal(404, f"Job not found. Job ID: {run_id}", 1291)
 
     def received(self, request: Request, run: Run, reply: Reply) -> tuple[Mapping[int, float], ...] | None:
         """What was told, if these are its bytes; else what can be read out of them."""
@@ -395,7 +380,7 @@ class Ibm(Protocol):
     # ------------------------------------------------------------ instances
 
     async def _usage(self, request: Request, caller: Admission) -> Reply:
-        used_s = self._meter.used_s(caller.tenant, self.backend)
+        used_s = self._meter.used_s(caller.tenant)
         limit_s = self._usage_limit_s
         since_ns = self.south.clock.now_ns() // _PERIOD_NS * _PERIOD_NS
         found: dict[str, Any] = {
@@ -434,14 +419,10 @@ def _matches(run: Run, kept: Kept, request: Request) -> bool:
     wanted = {"backend": run.device.name, "program": job.program, "session_id": job.session}
     return (
         all(query.get(key) in (None, value) for key, value in wanted.items())
-        and all(tag in kept.tags for tag in _all(request, "tags"))
+        and all(tag in kept.tags for tag in request.values("tags"))
         and (after is None or created >= after)
         and (before is None or created <= before)
     )
-
-
-def _all(request: Request, key: str) -> list[str]:
-    return [request.query[key]] if key in request.query else []
 
 
 def _is_pending(view: RunView, wanted: str | None) -> bool:

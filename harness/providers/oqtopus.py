@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 from uuid import UUID
 
 from harness.backend.devices import Device
@@ -24,7 +24,7 @@ from harness.providers import _oqtopus_views as views
 from harness.providers._oqtopus_input import SAMPLING, Job, parse
 from harness.providers._oqtopus_lists import page
 from harness.providers._oqtopus_storage import Storage, storage_error, storage_refusal, unzipped, zipped
-from harness.providers._protocol import Protocol, Refusal, Route, changed
+from harness.providers._protocol import Protocol, Refusal, Route
 from harness.seed import stream
 from harness.south import South
 from harness.tellings import Admission
@@ -74,6 +74,7 @@ class Oqtopus(Protocol):
     """POST /jobs, the upload, POST /jobs/{job}/submit, and what belongs to them."""
 
     name: ClassVar[str] = "oqtopus"
+    keeps: ClassVar[type] = Job
     routes: ClassVar[tuple[Route, ...]] = (
         Route("GET", "/devices", "device", "_devices"),
         Route("GET", "/devices/{device}", "device", "_device"),
@@ -101,12 +102,6 @@ class Oqtopus(Protocol):
         self._storage = Storage(south.clock, south.seed, self.keys.tenants)
         self._registered: dict[str, _Registered] = {}
         self._ordinal = 0
-
-    @classmethod
-    def make(cls, south: South, options: Mapping[str, Any]) -> Self:
-        """A fresh backend of the service's devices behind a fresh API."""
-        known = changed(listed("oqtopus"), options.get("devices"), cls.name)
-        return cls.over(Backend(south.clock, south.recorder, south.injector, south.seed, known), south, options)
 
     @classmethod
     def environment(cls, url: str) -> Mapping[str, Mapping[str, str]]:
@@ -208,12 +203,9 @@ class Oqtopus(Protocol):
 
     # ------------------------------------------------------------ a job as it is told
 
-    def run(self, run_id: str, caller: Admission) -> Run:
-        """A submitted job that the caller may see; raises Refusal."""
-        run = self.backend.run(run_id)
-        if run is None or run.tenant != caller.tenant or not isinstance(run.kept, Job):
-            raise Refusal(404, "job not found with the given id")
-        return run
+    def missing(self, run_id: str) -> Refusal:
+        """In the service's words."""
+        return Refusal(404, "job not found with the given id")
 
     async def _get(self, request: Request, caller: Admission, job: str) -> Reply:
         if self._is_registered(job, caller):
@@ -258,8 +250,8 @@ class Oqtopus(Protocol):
         return _archive(zipped("result", views.result(run.kept, results.readouts)))
 
     def _stored(self, job: str) -> Run:
-        run = self.backend.run(job)
-        if run is None or not isinstance(run.kept, Job):
+        run = self.own(job)
+        if run is None:
             raise storage_refusal(404, "NoSuchKey", "The specified key does not exist.")
         return run
 

@@ -329,7 +329,7 @@ def _install_tls() -> None:
 
 
 async def _travel(reply: Reply | None, wait_s: float | None) -> None:
-    """The way of the body: a read time-out counts from slice to slice, as httpx does, so a trickle may take for ever."""
+    """The way of the body. httpx counts a read time-out from slice to slice, so a trickle may take for ever."""
     if reply is None or not reply.pace.slice_bytes:
         return
     if wait_s is not None and reply.pace.slice_ms > wait_s * 1000:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from tests.clients.environments import folder
 from tests.clients.table.cells import Cell
 from tests.clients.table.document import DATA, PAGE, Table, render
-from tests.clients.table.playing import Theatre
+from tests.clients.table.playing import BrokenDown, Theatre
 from tests.clients.table.rows import CLIENTS, ROWS, Row
 
 #: most of a cell is waiting
@@ -37,13 +37,17 @@ def _fits(selector: str, client: str, row: Row) -> bool:
 
 
 async def play(cells: Sequence[tuple[str, Row]], show: bool) -> tuple[list[Cell], dict[str, str]]:
-    """The cells played, several at once, and the versions of what played them."""
+    """The cells played, several at once, and the versions of what played them; a cell that can't be is told instead."""
     slots, begun_s, done = asyncio.Semaphore(AT_ONCE), time.monotonic(), 0
 
-    async def one(theatre: Theatre, client: str, row: Row) -> Cell:
+    async def one(theatre: Theatre, client: str, row: Row) -> Cell | None:
         nonlocal done
         async with slots:
-            cell = await theatre.play(client, row)
+            try:
+                cell = await theatre.play(client, row)
+            except BrokenDown as broken:
+                print(f"{broken}: {broken.__cause__!r}", file=sys.stderr, flush=True)
+                return None
         done += 1
         if show:
             print(f"{cell.client}:{cell.row}: {cell.encode()}", flush=True)
@@ -53,7 +57,7 @@ async def play(cells: Sequence[tuple[str, Row]], show: bool) -> tuple[list[Cell]
 
     async with Theatre() as theatre:
         found = await asyncio.gather(*(one(theatre, c, r) for c, r in cells))
-        return list(found), dict(theatre.versions)
+        return [c for c in found if c is not None], dict(theatre.versions)
 
 
 def main() -> int:
@@ -74,7 +78,7 @@ def main() -> int:
     table = (Table.load() if DATA.exists() else Table()).with_cells(found, versions)
     DATA.write_text(table.dump())
     PAGE.write_text(render(table))
-    return 0
+    return 0 if len(found) == len(cells) else 1
 
 
 if __name__ == "__main__":

@@ -93,6 +93,8 @@ class Wire:
     asked: list[Asked] = field(default_factory=list)
     runs: int = 0
     fired: int = 0
+    #: what the server itself raised
+    broken: list[Exception] = field(default_factory=list)
 
 
 def judged(

@@ -27,6 +27,10 @@ _CALLERS = Path(__file__).parent / "callers"
 _LINE_BYTES = 1 << 24
 
 
+class BrokenDown(Exception):
+    """The server has a bug, so the cell says nothing about the client."""
+
+
 @dataclass
 class _Conversation:
     """What a fork of a caller says."""
@@ -73,7 +77,7 @@ class Theatre:
         host = await self._host(client)
         wire = Wire()
         async with Standalone(_serving(client, row)) as server:
-            server.server.handler = _watching(server, wire.asked)
+            server.server.handler = _watching(server, wire)
             uses = [FaultUse(fault=name, params=params) for name, params in row.faults]
             armed = [server.injector.add(u) for u in uses]
             env = {k: v for variables in server.environment().values() for k, v in variables.items()}
@@ -84,6 +88,8 @@ class Theatre:
             server.injector.clear()
             await asyncio.sleep(0.1)
             wire.runs = len(server.backend.runs)
+        if wire.broken:
+            raise BrokenDown(f"{client}:{row.key}: the server broke down") from wire.broken[0]
         wire.asked.sort(key=lambda a: a.at_s)
         return cell_of(client, row, ended, wire)
 
@@ -161,7 +167,7 @@ def _serving(client: str, row: Row) -> Serving:
     return Serving(protocols=(sdk.protocol,), devices=devices, seed=1)
 
 
-def _watching(server: Standalone, into: list[Asked]) -> Callable[[Request], Any]:
+def _watching(server: Standalone, wire: Wire) -> Callable[[Request], Any]:
     honest, begun_s = server.server.handler, time.monotonic()
     (protocol,) = server.protocols.values()
 
@@ -172,6 +178,9 @@ def _watching(server: Standalone, into: list[Asked]) -> Callable[[Request], Any]
             reply = await honest(request)
             status = None if reply.cut_at == 0 else reply.status
             return reply
+        except Exception as error:
+            wire.broken.append(error)
+            raise
         finally:
             asked = Asked(
                 at_s=at_s,
@@ -181,7 +190,7 @@ def _watching(server: Standalone, into: list[Asked]) -> Callable[[Request], Any]
                 status=status,
                 key=_key(request) if operation == "submit" else "",
             )
-            into.append(asked)
+            wire.asked.append(asked)
 
     return handle
 

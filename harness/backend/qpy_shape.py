@@ -97,13 +97,17 @@ class _Walk:
         for k in range(programs):
             if offsets is not None:
                 self._place = offsets[k]
-            self._circuit(0)
+            laid_out = self._circuit(0)
+            if laid_out and offsets is None and k + 1 < programs:
+                # a layout has no size of its own, so the next circuit can't be found
+                raise Unreadable("several circuits with layouts in one file need QPY version 16")
 
     def _kind(self) -> None:
         if self._data[self._skip(1)] != ord("q"):
             raise broken("it holds no circuits")
 
-    def _circuit(self, depth: int) -> None:
+    def _circuit(self, depth: int) -> bool:
+        """Tells whether it has a layout, which is not walked through."""
         if depth > _DEEPEST:
             raise Unreadable("the circuit is nested too deeply")
         name, kind, phase, qubits, clbits, metadata, registers, instructions, variables = self._take(_CIRCUIT)
@@ -126,7 +130,7 @@ class _Walk:
             self._instruction(qubits, clbits, depth)
         if self._version < _WITHOUT_CALIBRATIONS and self._take(_CALIBRATIONS) != (0,):
             raise Unreadable("calibrations of pulses are not supported here")
-        self._layout()
+        return self._layout()
 
     def _register(self, qubits: int, clbits: int) -> None:
         self._spend()
@@ -166,7 +170,7 @@ class _Walk:
         if base:
             self._within(base, lambda: self._instruction(MOST_BITS, MOST_BITS, depth + 1, alone=True))
 
-    def _within(self, size: int, walk: Callable[[], None]) -> None:
+    def _within(self, size: int, walk: Callable[[], object]) -> None:
         """Something that has to fit into so many bytes."""
         end = self._skip(size) + size
         self._place = end - size
@@ -196,7 +200,8 @@ class _Walk:
 
     def _value(self, depth: int) -> None:
         self._spend()
-        self._typed(*self._take(_VALUE), depth)
+        kind, size = self._take(_VALUE)
+        self._typed(kind, size, depth)
 
     def _typed(self, kind: bytes, size: int, depth: int) -> None:
         if kind == b"q":
@@ -241,9 +246,8 @@ class _Walk:
         for _ in range(self._take(_COUNT)[0]):
             self._value(depth)
 
-    def _layout(self) -> None:
+    def _layout(self) -> bool:
         exists, *sizes = self._take(_LAYOUT)
-        if not exists:
-            return
-        if any(n > MOST_BITS for n in sizes):
+        if exists and any(n > MOST_BITS for n in sizes):
             raise broken("its layout has too many qubits")
+        return bool(exists)

@@ -18,6 +18,7 @@ from harness.backend import sampling
 from harness.backend.canary import Canary
 from harness.backend.circuit import Circuit, digest_of
 from harness.backend.devices import DEVICES, Device
+from harness.backend.publishing import view_of
 from harness.backend.orders import BROKEN, OVER_TIME, SESSION_OVER, Order, Run, State
 from harness.backend.sessions import Mode, Session, Sessions
 from harness.calibration import Calibration
@@ -129,19 +130,7 @@ class Backend:
 
     def publish(self, device: Device) -> DeviceView:
         """A device as an honest backend publishes it."""
-        return DeviceView(
-            name=device.name,
-            qubits=device.qubits,
-            status="online" if device.online else "offline",
-            region=device.region,
-            firmware=device.firmware,
-            simulator=device.simulator,
-            waiting=self.waiting(device.name),
-            wait_ms=device.queue_ms * (1 + self.waiting(device.name)),
-            max_shots=device.max_shots,
-            calibrated_ns=0 if device.calibration is None else device.calibration.calibrated_ns,
-            calibration=device.calibration,
-        )
+        return view_of(device, self.waiting(device.name))
 
     # ------------------------------------------------------------ what clients and operators do
 
@@ -317,8 +306,9 @@ class Backend:
     def _weights(
         self, order: Order, circuit: Circuit, calibration: Calibration | None, seed: int
     ) -> Mapping[int, float]:
-        if calibration is None and not order.sampled:
-            return sampling.exact(circuit, None)
+        # no shots: exact values were asked for, and a fault may have put noise behind them
+        if not order.shots or (calibration is None and not order.sampled):
+            return sampling.exact(circuit, calibration)
         return sampling.sample(circuit, calibration, order.shots, seed)
 
     def _planted(self, circuit: Circuit) -> Mapping[int, float] | None:

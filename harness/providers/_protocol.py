@@ -188,7 +188,7 @@ class Protocol(Service):
             return self.keys.admit(self.credential(request))
 
         shown = {"caller": self.credential(request) or ""}
-        call = Call("identity", self.service, operation, request, metadata=shown, error=self.error)
+        call = Call("identity", self.service, operation, request, metadata=shown, error=self.error_to(request))
         admission: Admission = await self.south.injector.run(call, honest)
         return admission
 
@@ -227,7 +227,7 @@ class Protocol(Service):
         async def honest(_: Call) -> DeviceView:
             return self.backend.publish(device)
 
-        call = Call("device", self.service, "device", request, error=self.error)
+        call = Call("device", self.service, "device", request, error=self.error_to(request))
         view: DeviceView = await self.south.injector.run(call, honest)
         return view
 
@@ -249,7 +249,7 @@ class Protocol(Service):
 
     def _about(self, run: Run, layer: Layer, operation: str, request: Request) -> Call:
         metadata = run.order.metadata
-        return Call(layer, self.service, operation, request, run.id, metadata, state=run.state, error=self.error)
+        return Call(layer, self.service, operation, request, run.id, metadata, state=run.state, error=self.error_to(request))
 
     def _find(self, request: Request) -> tuple[Route | None, dict[str, str]]:
         """The last answer is kept: a request is looked up for its site, for its reply and for what became of it."""

@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from harness.backend.devices import Device
-from harness.backend.fleet import listed as fleet
 from harness.backend.orders import Order, Run
 from harness.backend.runs import Backend
 from harness.providers import _braket_devices as devices
@@ -23,7 +22,7 @@ from harness.providers import _braket_views as views
 from harness.providers._braket_input import PROGRAM_SET, Offer, Task, body_of, fingerprint, tags_of, task_of, text_of
 from harness.providers._braket_results import document, failures, received
 from harness.providers._braket_store import Store
-from harness.providers._protocol import Refusal, Route, changed
+from harness.providers._protocol import Refusal, Route
 from harness.south import South
 from harness.tellings import Admission, DeviceView, Results
 from harness.wire import Query, Reply, Request, Site
@@ -83,6 +82,7 @@ class Braket(Store):
     """POST /quantum-task and what belongs to it."""
 
     name: ClassVar[str] = "braket"
+    keeps: ClassVar[type] = Task
     routes: ClassVar[tuple[Route, ...]] = (
         Route("POST", "/devices", "device", "_search_devices"),
         Route("GET", "/device/{device*}", "device", "_get_device"),
@@ -109,12 +109,6 @@ class Braket(Store):
         #: (tenant, clientToken) → run
         self._tokens: dict[tuple[str, str], str] = {}
         backend.on_forget.append(self._forget)
-
-    @classmethod
-    def make(cls, south: South, options: Mapping[str, Any]) -> Self:
-        """A fresh backend of the devices that Braket lists."""
-        known = changed(fleet("braket"), options.get("devices"), cls.name)
-        return cls.over(Backend(south.clock, south.recorder, south.injector, south.seed, known), south, options)
 
     @classmethod
     def environment(cls, url: str) -> Mapping[str, Mapping[str, str]]:
@@ -303,8 +297,8 @@ class Braket(Store):
             raise Refusal(400, f"Invalid quantum task ARN: {arn[:256]}")
         if arn.split(":")[4] != views.account_of(caller.tenant):
             raise Refusal(403, "User is not authorized to access this quantum task.")
-        run = self.backend.run(run_id)
-        if run is None or run.tenant != caller.tenant or not isinstance(run.kept, Task):
+        run = self.own(run_id)
+        if run is None or run.tenant != caller.tenant:
             raise Refusal(404, f"Quantum task {arn} not found.")
         return run, run.kept
 

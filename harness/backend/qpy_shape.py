@@ -96,7 +96,8 @@ class _Walk:
             offsets = [self._take(_OFFSET)[0] for _ in range(programs)]
         for k in range(programs):
             if offsets is not None:
-                self._place = offsets[k]
+                self._place = 0
+                self._skip(offsets[k])
             laid_out = self._circuit(0)
             if laid_out and offsets is None and k + 1 < programs:
                 # a layout has no size of its own, so the next circuit can't be found

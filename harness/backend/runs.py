@@ -18,8 +18,8 @@ from harness.backend import sampling
 from harness.backend.canary import Canary
 from harness.backend.circuit import Circuit, digest_of
 from harness.backend.devices import DEVICES, Device
-from harness.backend.publishing import view_of
 from harness.backend.orders import BROKEN, OVER_TIME, SESSION_OVER, Order, Run, State
+from harness.backend.publishing import view_of
 from harness.backend.sessions import Mode, Session, Sessions
 from harness.calibration import Calibration
 from harness.clock import NS_PER_MS, Clock

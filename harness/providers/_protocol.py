@@ -248,8 +248,16 @@ class Protocol(Service):
         return Refusal(404, "Job not found.")
 
     def _about(self, run: Run, layer: Layer, operation: str, request: Request) -> Call:
-        metadata = run.order.metadata
-        return Call(layer, self.service, operation, request, run.id, metadata, state=run.state, error=self.error_to(request))
+        return Call(
+            layer,
+            self.service,
+            operation,
+            request,
+            run.id,
+            run.order.metadata,
+            state=run.state,
+            error=self.error_to(request),
+        )
 
     def _find(self, request: Request) -> tuple[Route | None, dict[str, str]]:
         """The last answer is kept: a request is looked up for its site, for its reply and for what became of it."""

@@ -23,7 +23,7 @@ from harness.backend.unreadable import Unreadable
 T = TypeVar("T")
 
 #: steps of a circuit, statements played to get them, and how deep gates, blocks and loops may be nested
-MOST_STEPS, _MOST_PLAYED, _DEEPEST = 150_000, 600_000, 40
+MOST_STEPS, _MOST_PLAYED, _DEEPEST = 150_000, 300_000, 40
 _NUMBERS = frozenset({"float", "int", "uint", "angle", "bool"})
 _REFUSED = frozenset({"def", "extern", "defcal", "cal", "defcalgrammar", "while", "switch", "opaque", "return", "end"})
 _LEFT_OUT = frozenset({"barrier", "delay", "nop"})
@@ -71,9 +71,7 @@ class Program:
     # ------------------------------------------------------------ statements
 
     def _statement(self) -> None:
-        self._played += 1
-        if self._played > _MOST_PLAYED:
-            raise self._cursor.wrong("the program is too long, unrolled")
+        self._spend()
         token = self._cursor.token
         if token.kind == "pragma":
             self._pragma(self._cursor.take())
@@ -91,6 +89,11 @@ class Program:
             self._const()
         else:
             self._call_or_assignment()
+
+    def _spend(self) -> None:
+        self._played += 1
+        if self._played > _MOST_PLAYED:
+            raise self._cursor.wrong("the program is too long, unrolled")
 
     def _block(self) -> None:
         """One statement, or several in braces."""
@@ -383,6 +386,7 @@ class Program:
         if not values:
             raise self._cursor.wrong("a loop without a turn is not supported here")
         for value in values:
+            self._spend()
             self._cursor.place = start
             self._names[name] = value
             self._block()

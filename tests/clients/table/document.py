@@ -10,7 +10,7 @@ from typing import Self
 
 from tests.clients.environments import ROOT
 from tests.clients.table.cells import MANY, Cell
-from tests.clients.table.rows import CLIENTS, GROUPS, ROWS, Row
+from tests.clients.table.rows import CLIENTS, GROUPS, ROWS, Row, Sdk
 
 DATA, PAGE = ROOT / "docs" / "clients.json", ROOT / "docs" / "clients.md"
 _HERE = Path(__file__).parent
@@ -79,12 +79,18 @@ def _joined(lines: Sequence[str]) -> str:
 
 def render(table: Table) -> str:
     """docs/clients.md."""
-    versions = [f"| {c} | {s.package} {table.versions.get(s.package, '–')} | {s.options} |" for c, s in CLIENTS.items()]
+    versions = [f"| {c} | {_packages(table, s)} | {s.options} |" for c, s in CLIENTS.items()]
     head = (_HERE / "head.md").read_text().replace("{versions}", "\n".join(versions))
     roots = (_HERE / "roots.md").read_text()
     parts = [head, _dangers(table), roots, _retries(table)]
     parts += ["## The table\n", *(_group(table, group, says) for group, says in GROUPS.items())]
     return "\n".join(parts)
+
+
+def _packages(table: Table, sdk: Sdk) -> str:
+    """A client's packages with their versions."""
+    first, *rest = (f"{p} {table.versions.get(p, '–')}" for p in (sdk.package, *sdk.beside))
+    return f"{first} ({', '.join(rest)})" if rest else first
 
 
 # ------------------------------------------------------------ what follows from the cells

@@ -147,6 +147,7 @@ async def _start(client: str, versions: dict[str, str]) -> asyncio.subprocess.Pr
         str(interpreter(client)),
         str(_CALLERS / f"{client}_caller.py"),
         CLIENTS[client].package,
+        *CLIENTS[client].beside,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

@@ -21,6 +21,8 @@ class Sdk:
     options: str
     #: those that the server has; the quickest that the SDK can use
     devices: tuple[str, ...]
+    #: packages below it that decide what it does under faults
+    beside: tuple[str, ...] = ()
 
 
 _IONQ: dict[str, Any] = {"protocol": "ionq", "devices": ("simulator", "qpu.forte-1")}
@@ -29,6 +31,7 @@ CLIENTS: Mapping[str, Sdk] = {
         package="qiskit-ibm-runtime",
         protocol="ibm",
         devices=("ibm_thule",),
+        beside=("ibm-cloud-sdk-core",),
         options="`SamplerV2(backend).run`, `job.result(timeout=12)`",
     ),
     "ionq": Sdk(package="qiskit-ionq", options="`backend.run`, `job.result(timeout=12)`", **_IONQ),
@@ -38,12 +41,14 @@ CLIENTS: Mapping[str, Sdk] = {
         package="amazon-braket-sdk",
         protocol="braket",
         devices=("SV1",),
+        beside=("botocore",),
         options="`device.run(poll_timeout_seconds=12)`, `task.result()`",
     ),
     "oqtopus": Sdk(
         package="quri-parts-oqtopus",
         protocol="oqtopus",
         devices=("SVSim",),
+        beside=("oqtopus-client",),
         options="`backend.sample`, `job.result(timeout=12)`",
     ),
 }

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from harness.backend import sampling
-from harness.backend.circuit import GATES, ROTATIONS, Circuit, Gate
+from harness.backend.circuit import GATES, ROTATIONS, Circuit, Gate, Measure, Reset, closed
 from harness.backend.devices import NOISE_MODELS, Noise
+from harness.backend.distributions import Distribution
+from harness.errors import ContractBroken
 from harness.seed import stream
 
 FORTE = NOISE_MODELS["forte-1"]
@@ -232,3 +234,49 @@ heavy = [m for m in ("qiskit", "qiskit_aer", "numpy", "httpx", "hypothesis", "ya
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("qubits", [1, 2, 12])
+def test_many_controls(qubits: int) -> None:
+    """As wide as a circuit may be: nothing makes a matrix of it."""
+    width = qubits + 1
+    flips = tuple(Gate("x", (q,)) for q in range(qubits))
+    circuit = Circuit(width, (*flips, Gate("x", (qubits,), tuple(range(qubits)))))
+    assert sampling.exact(circuit, None) == {2**width - 1: 1.0}
+
+
+def test_what_is_too_much_is_said_before() -> None:
+    """Too wide, wider than the device, too long, too many shots of a dynamic one; and what is not too much."""
+    bell, noise = ghz(2), ROUGH.calibration(5)
+    assert sampling.obstacle(bell, None) == sampling.obstacle(bell, noise) == sampling.obstacle(ghz(20), None) == ""
+    assert "up to 20 used qubits" in sampling.obstacle(ghz(21), None)
+    assert "up to 16 used qubits" in sampling.obstacle(ghz(17), ROUGH)
+    assert "the device has 5 qubits" in sampling.obstacle(ghz(6), noise)
+    assert "too long" in sampling.obstacle(Circuit(20, ghz(20).gates * 100), None)
+    assert "too long" in sampling.obstacle(Circuit(10, ghz(10).gates * 100), ROUGH)
+    dynamic = closed(2, [Gate("h", (0,)), Measure(0, 0), Gate("x", (1,), (0,)), Measure(1, 1)], 2)
+    assert sampling.obstacle(dynamic, ROUGH, 10_000) == ""
+    assert "too long" in sampling.obstacle(dynamic, ROUGH, 10_000_000)
+
+
+def test_a_circuit_without_a_distribution_has_none() -> None:
+    """Asking for it is a bug of ours."""
+    dynamic = closed(1, [Gate("h", (0,)), Reset(0), Measure(0, 0)], 1)
+    for circuit, noise in ((dynamic, None), (ghz(11), ROUGH)):
+        assert not sampling.has_exact(circuit, noise)
+        with pytest.raises(ContractBroken):
+            sampling.exact(circuit, noise)
+
+
+def test_what_is_kept_is_bounded() -> None:
+    """By entries, not by circuits: the least recently used go first, the last one made never."""
+    kept = sampling._Kept(10)
+
+    def made(size: int) -> Distribution:
+        return Distribution((0,), np.arange(size), np.ones(size))
+
+    for key, size in (("a", 3), ("b", 3), ("a", 3), ("c", 3), ("d", 50)):
+        kept.get(key, lambda size=size: made(size))  # type: ignore[misc]
+        if key == "c":
+            assert [kept.has(k) for k in "abc"] == [True, False, True]
+    assert [kept.has(k) for k in "abcd"] == [False, False, False, True]

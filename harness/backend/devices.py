@@ -18,10 +18,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal, Self, cast
 
 from harness.backend import layouts
 from harness.calibration import Calibration, Qubit
+from harness.errors import UsageProblem
 from harness.seed import stream
 
 #: used qubits of circuits that are executed in seconds: by state vector, by density matrix, by quantum trajectories
@@ -48,6 +49,19 @@ class Noise:
         )
 
 
+Kind = Literal["fixed", "uniform", "normal", "lognormal", "pareto", "empirical"]
+#: kind → its figures in order; none: as many values as there are
+_FIGURES: Mapping[str, tuple[str, ...]] = {
+    "fixed": ("a_ms",),
+    "uniform": ("a_ms", "b_ms"),
+    "normal": ("a_ms", "b_ms"),
+    "lognormal": ("a_ms", "shape"),
+    "pareto": ("a_ms", "shape"),
+    "empirical": (),
+}
+_FORMS = "fixed:A, uniform:A,B, normal:MEAN,DEVIATION, lognormal:MEDIAN,SHAPE, pareto:LEAST,INDEX or empirical:A,B,C…"
+
+
 @dataclass(frozen=True, kw_only=True)
 class QueueTime:
     """How long a run waits before it has its turn, in milliseconds; never negative.
@@ -57,12 +71,26 @@ class QueueTime:
     of ``values_ms``. ``most_ms`` caps all of them.
     """
 
-    kind: Literal["fixed", "uniform", "normal", "lognormal", "pareto", "empirical"] = "fixed"
+    kind: Kind = "fixed"
     a_ms: float = 0.0
     b_ms: float = 0.0
     shape: float = 1.0
     values_ms: tuple[float, ...] = ()
     most_ms: float = math.inf
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """From ``KIND:A[,B]``, in the order of the figures above: lognormal:2000,0.8. Raises UsageProblem."""
+        kind, _, rest = text.partition(":")
+        try:
+            figures = [float(figure) for figure in rest.split(",")]
+        except ValueError:
+            figures = []
+        wanted = _FIGURES.get(kind)
+        if wanted is None or not figures or (wanted and len(figures) != len(wanted)) or min(figures) < 0:
+            raise UsageProblem(f"{text!r} is no queue time; write {_FORMS}, in milliseconds")
+        values: Mapping[str, Any] = dict(zip(wanted, figures, strict=True)) if wanted else {"values_ms": tuple(figures)}
+        return cls(kind=cast(Kind, kind), **values)
 
     def sample_ms(self, rng: random.Random) -> int:
         """One waiting time."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from harness.backend import layouts
-from harness.backend.devices import DEVICES, Device, Figures, drawn
+from harness.backend.devices import DEVICES, Device, Figures, QueueTime, drawn
 
 _FALCON = Figures(
     t1_us=110.0,
@@ -99,7 +99,7 @@ def _made(name: str, coupling: layouts.Pairs, figures: Figures, native: tuple[st
         coupling=coupling,
         calibration=drawn(name, qubits, coupling, ours, figures),
         native=native,
-        **{"queue_ms": 500, "setup_ms": 300, "shot_us": 250, **more},
+        **{"queue_ms": 500, "queue": _QUEUE, "setup_ms": 20, "shot_us": 250, **more},
     )
 
 
@@ -109,6 +109,8 @@ _IBM_EU: dict[str, Any] = {"families": ("ibm",), "region": "eu-de"}
 _IQM: dict[str, Any] = {"families": ("braket",), "region": "eu-north-1", "max_shots": 20_000}
 _RIGETTI: dict[str, Any] = {"families": ("braket",), "region": "us-west-1", "max_shots": 50_000}
 _OSAKA: dict[str, Any] = {"families": ("oqtopus",), "region": "jp-osa", "max_shots": 10_000_000}
+#: heavy-tailed about the usual wait, as queues of public machines are (Ravi et al. 2021, arXiv:2203.13121)
+_QUEUE = QueueTime(kind="lognormal", a_ms=500.0, shape=0.8, most_ms=10_000.0)
 _QUICK: dict[str, Any] = {"queue_ms": 100, "setup_ms": 200}
 
 FLEET: tuple[Device, ...] = (

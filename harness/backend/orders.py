@@ -66,6 +66,8 @@ class Run:
     device: Device
     digest: str
     submitted_ns: int
+    #: in the queue, before its turn can come
+    wait_ms: int = 0
     tenant: str = ""
     #: what the protocol that took the order keeps with it
     kept: Any = None

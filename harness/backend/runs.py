@@ -11,7 +11,7 @@ import contextvars
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from harness.backend import sampling
@@ -32,6 +32,11 @@ from harness.tellings import DeviceView, Readout, Results, RunView
 
 #: circuits of a run that are sampled between two requests without a thread, if nothing of them has to be computed
 _FEW = 16
+
+
+T = TypeVar("T")
+#: requests up to this size are read in a millisecond or two
+_LARGE_BYTES = 10_000
 
 
 class Backend:
@@ -109,7 +114,7 @@ class Backend:
             started_ns=run.started_ns,
             ended_ns=run.ended_ns,
             position=self._position(run),
-            wait_ms=run.device.queue_ms,
+            wait_ms=run.wait_ms,
             duration_ms=run.duration_ms,
             shots=run.order.shots,
             executed_shots=run.executed_shots,
@@ -137,11 +142,13 @@ class Backend:
     def submit(self, order: Order, tenant: str = "", kept: object = None, run_id: str = "") -> Run:
         """Accept an order for a known device, at once and for good; ``run_id``: an id that was given out before."""
         ordinal, self._accepted = self._accepted, self._accepted + 1
+        device = self._devices[order.device]
         run = Run(
             id=run_id or str(UUID(int=stream(self._seed, "run", ordinal).getrandbits(128), version=4)),
             ordinal=ordinal,
             order=order,
-            device=self._devices[order.device],
+            device=device,
+            wait_ms=device.wait_ms(self._seed, ordinal),
             digest=digest_of(order.circuits),
             submitted_ns=self._clock.now_ns(),
             tenant=tenant,
@@ -204,6 +211,12 @@ class Backend:
                 self._stop(run, "failed", SESSION_OVER)
         self._advance(session.device)
 
+    async def aside(self, work: Callable[[], T], size_bytes: int) -> T:
+        """Do some work on a client's request, in a thread if it is large and others must be answered meanwhile."""
+        if self._offload and size_bytes > _LARGE_BYTES:
+            return await asyncio.to_thread(work)
+        return work()
+
     async def aclose(self) -> None:
         """Stop everything. Raises ContractBroken if a run's task had failed."""
         for task in list(self._tasks):
@@ -259,7 +272,7 @@ class Backend:
 
     async def _queue(self, call: Call) -> RunOutcome:
         run = self._runs[call.run or ""]
-        await self._clock.sleep_ms(run.device.queue_ms)
+        await self._clock.sleep_ms(run.wait_ms)
         if run.order.flaw:
             return RunOutcome("failed", run.order.flaw)
         run.state = "ready"

@@ -44,6 +44,7 @@ def backend() -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--device", "devices", multiple=True, metavar="NAME|FILE", help="Only these devices; repeatable.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--queue", metavar="KIND:A[,B]", help="… or by a distribution, in ms: lognormal:2000,0.8")
 @click.option("--queue-ms", type=click.IntRange(min=0), default=None, help="How long every run waits in the queue.")
 @click.option("--setup-ms", type=click.IntRange(min=0), default=None, help="What every circuit costs in time.")
 @click.option("--shot-us", type=click.IntRange(min=0), default=None, help="What every shot costs in time.")
@@ -59,14 +60,17 @@ def serve(*, protocols: tuple[str, ...], env_file: Path | None, quiet: bool, for
     several each under /NAME. The control API is under /qharness/; qharness
     fault talks to it.
     """
+    from harness.backend.devices import QueueTime
     from harness.worlds.standalone import Serving, protocol_names
 
     known = protocol_names()
     if strange := [p for p in protocols if p not in known]:
         raise UsageProblem(unknown(strange[0], "protocol", known))
     protocols = protocols or known
-    timing = {k: options[k] for k in _LATENCIES if options[k] is not None}
-    if "queue_ms" in timing:
+    timing: dict[str, Any] = {k: options[k] for k in _LATENCIES if options[k] is not None}
+    if options["queue"]:
+        timing["queue"] = QueueTime.of(options["queue"])
+    elif "queue_ms" in timing:
         timing["queue"] = None
     serving = Serving(
         protocols=protocols,

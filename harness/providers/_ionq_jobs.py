@@ -24,7 +24,8 @@ class IonQJobs(IonQResults):
     """/v0.4/jobs"""
 
     async def _submit(self, request: Request, caller: Admission) -> Reply:
-        job = parse(request.body, self._by_name(), request.headers.get("traceparent"))
+        trace = request.headers.get("traceparent")
+        job = await self.backend.aside(lambda: parse(request.body, self._by_name(), trace), len(request.body))
         return await self._created(job, request, caller)
 
     async def _clone(self, request: Request, caller: Admission, job: str) -> Reply:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.backend.circuit import Circuit
-from harness.backend.devices import IDEAL_QUBITS, NOISY_QUBITS, Device
+from harness.backend.devices import Device
 from harness.backend.orders import Order
 from harness.backend.reading import Unreadable, from_qasm3
+from harness.backend.sampling import obstacle
 from harness.providers._oqtopus_estimation import Estimation, operator
 from harness.providers._oqtopus_storage import unzipped
 from harness.providers._protocol import Refusal
@@ -133,9 +134,9 @@ def _check_width(circuits: Sequence[Circuit], device: Device) -> None:
     total = sum(c.qubits for c in circuits)
     if total > device.qubits:
         raise Refusal(400, f"total qubits must be at most {device.qubits}; current qubits: {total}")
-    most = IDEAL_QUBITS if device.simulator else NOISY_QUBITS
-    if any(len(c.used) > most for c in circuits):
-        raise Refusal(400, f"the simulated {device.name} executes circuits of up to {most} used qubits")
+    for why in (obstacle(c, device.calibration) for c in circuits):
+        if why:
+            raise Refusal(400, f"of the simulated {device.name}: {why}")
 
 
 def _estimation(source: Mapping[str, Any], circuit: Circuit, flaw: str) -> Estimation:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 from urllib.parse import unquote
 
-from harness.backend.devices import DEVICES, Device
+from harness.backend.devices import DEVICES, Device, QueueTime
 from harness.backend.fleet import listed
 from harness.backend.orders import Run
 from harness.backend.runs import Backend
@@ -80,7 +80,7 @@ class Protocol(Service):
 
     service: ClassVar[str] = "backend"
     options: ClassVar[Mapping[str, str]] = {
-        "devices": "device → fields that differ from the shipped ones (queue_ms, setup_ms, shot_us, region, online)",
+        "devices": "device → fields unlike the shipped ones (queue_ms, queue, setup_ms, shot_us, region, online)",
         "key": "the only key that is let in; any, if absent",
         "keys": "key → tenant; only these are let in",
     }
@@ -279,12 +279,16 @@ def _part(text: str) -> str:
     return f"(?P<{name}>.+?)" if "*" in text else f"(?P<{name}>[^/]+)"
 
 
+def _device_fields(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: QueueTime.of(str(v)) if k == "queue" else v for k, v in given.items()}
+
+
 def changed(devices: tuple[Device, ...], changes: Any, name: str) -> tuple[Device, ...]:
     """The devices with the changes of a double's options; raises UsageProblem."""
     shipped, changes = {d.name: d for d in devices}, changes or {}
     if unknown := sorted(set(changes) - set(shipped)):
         raise UsageProblem(f"no device is called {unknown[0]!r}; known: {', '.join(shipped)}")
     try:
-        return tuple(replace(d, **changes.get(key, {})) for key, d in shipped.items())
+        return tuple(replace(d, **_device_fields(changes.get(key, {}))) for key, d in shipped.items())
     except TypeError as error:
         raise UsageProblem(f"devices of the {name} double: {error}") from None

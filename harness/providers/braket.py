@@ -229,16 +229,18 @@ class Braket(Store):
     async def _create(self, request: Request, caller: Admission) -> Reply:
         body = body_of(request.body)
         token = text_of(body, "clientToken", 64)
-        if (run := self.backend.run(self._tokens.get((caller.tenant, token), ""))) is not None:
-            if run.kept.fingerprint != fingerprint(body):
-                raise Refusal(400, "The clientToken was used before with other parameters.")
+        if (run := self._before(token, body, caller)) is not None:
             return await self._accepted(run, request)
         device = self._device(text_of(body, "deviceArn", 256), request)
         if device is None:
             raise Refusal(400, f"The device {body['deviceArn']} is not valid, or not available in this region.")
         # a fault that misreports the device changes nothing of what it takes
         offer = _offer(device, self.backend.publish(device))
-        task = task_of(body, offer, self._arn_prefix(device, request, caller))
+        prefix = self._arn_prefix(device, request, caller)
+        task = await self.backend.aside(lambda: task_of(body, offer, prefix), len(request.body))
+        # the same may have come a second time in the meantime
+        if (run := self._before(token, body, caller)) is not None:
+            return await self._accepted(run, request)
         self.reserve(task.bucket)
         order = Order(
             device=device.name,
@@ -251,6 +253,13 @@ class Braket(Store):
         run = self.backend.submit(order, caller.tenant, task)
         self._tokens[caller.tenant, token] = run.id
         return await self._accepted(run, request)
+
+    def _before(self, token: str, body: Mapping[str, Any], caller: Admission) -> Run | None:
+        """The task that the same clientToken made; raises Refusal if it came with other parameters."""
+        run = self.backend.run(self._tokens.get((caller.tenant, token), ""))
+        if run is not None and run.kept.fingerprint != fingerprint(body):
+            raise Refusal(400, "The clientToken was used before with other parameters.")
+        return run
 
     async def _accepted(self, run: Run, request: Request) -> Reply:
         view = await self.look(run, "submit", request)

@@ -32,7 +32,7 @@ from harness.providers import _ibm_json as wire
 from harness.providers import _ibm_views as views
 from harness.providers._ibm_deck import Span
 from harness.providers._ibm_identity import GRANT, TTL_S, Desk
-from harness.providers._ibm_input import Kept, check_circuits, job_of, tags_of, wish_of
+from harness.providers._ibm_input import Job, Kept, check_circuits, job_of, tags_of, wish_of
 from harness.providers._ibm_usage import Meter
 from harness.providers._protocol import Protocol, Refusal, Route
 from harness.seed import derive, stream
@@ -183,13 +183,11 @@ class Ibm(Protocol):
     async def _submit(self, request: Request, caller: Admission) -> Reply:
         if len(request.body) > MAX_BYTES:
             raise Refusal(413, f"Your job is too long: {len(request.body)} bytes.", 3248)
-        payload = wire.load(request.body)
         self._submitted += 1
         seed = derive(self.south.seed, "twirl", self._submitted)
         shots = {d.name: d.max_shots for d in self._devices()}
-        job = job_of(payload, shots, seed)
+        job = await self.backend.aside(lambda: self._read_job(request.body, shots, seed), len(request.body))
         device = self._device(job.device)
-        check_circuits(job, device)
         session = self._joined(job.session, device, caller)
         deck = job.work.deck
         order = Order(
@@ -206,6 +204,11 @@ class Ibm(Protocol):
         self._meter.add(run)
         view = await self.look(run, "submit", request)
         return Reply.of_json(200, {"id": view.id, "backend": view.device, "session_id": job.session})
+
+    def _read_job(self, body: bytes, shots: Mapping[str, int], seed: int) -> Job:
+        job = job_of(wire.load(body), shots, seed)
+        check_circuits(job, self._device(job.device))
+        return job
 
     def _joined(self, session_id: str | None, device: Device, caller: Admission) -> Session | None:
         """The session that a job joins; raises Refusal."""

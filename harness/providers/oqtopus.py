@@ -185,17 +185,24 @@ class Oqtopus(Protocol):
         return Reply(204)
 
     async def _submit(self, request: Request, caller: Admission, job: str) -> Reply:
-        if job not in self._registered or self._registered[job].tenant != caller.tenant:
-            self.run(job, caller)
-            raise Refusal(400, f"{job} job is not in valid status for submission (valid status: 'registered')")
+        self._check_registered(job, caller)
         upload = self._storage.look(_input_key(job))
         if upload is None:
             raise Refusal(400, "the input of the job has not been uploaded")
-        order, kept = parse(request.body, upload, self._offered(), request.headers.get("traceparent"))
+        trace = request.headers.get("traceparent")
+        size = len(request.body) + len(upload)
+        order, kept = await self.backend.aside(lambda: parse(request.body, upload, self._offered(), trace), size)
+        # the same may have been submitted in the meantime
+        self._check_registered(job, caller)
         kept = replace(kept, ordinal=self._registered[job].ordinal)
         self._drop(job)
         self.backend.submit(order, caller.tenant, kept, run_id=job)
         return Reply.of_json(200, {"message": "job submitted"})
+
+    def _check_registered(self, job: str, caller: Admission) -> None:
+        if job not in self._registered or self._registered[job].tenant != caller.tenant:
+            self.run(job, caller)
+            raise Refusal(400, f"{job} job is not in valid status for submission (valid status: 'registered')")
 
     def _drop(self, job: str) -> None:
         self._storage.forget(_input_key(job))

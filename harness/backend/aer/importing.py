@@ -13,6 +13,7 @@ from qiskit import qpy
 from qiskit.circuit import CircuitError, Clbit, ControlledGate
 from qiskit.circuit.classical import expr
 from qiskit.circuit.library import UnitaryGate, get_standard_gate_name_mapping
+from qiskit.exceptions import QiskitError
 
 from harness.backend import qpy_shape
 from harness.backend.circuit import Branch, Circuit, Gate, Measure, Reset, Step, closed
@@ -46,7 +47,7 @@ class Loaded:
             return circuit_of(bound)
         except RecursionError:
             raise Unreadable("the circuit is nested too deeply") from None
-        except (ValueError, TypeError, ZeroDivisionError) as error:
+        except (QiskitError, ValueError, TypeError, KeyError, IndexError, ZeroDivisionError) as error:
             raise Unreadable(f"the circuit's values can't be used: {error}") from None
 
 

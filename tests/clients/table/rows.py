@@ -284,7 +284,7 @@ JOB = _rows(
         "failed without a reason",
         (("job_failed", {}), ("field_lost", {"what": "reason", "times": 0})),
     ),
-    ("slow", "takes 20 s, longer than the time-out", (), {"busy_ms": 20_000}),
+    ("slow", "takes 26 s, longer than the time-out", (), {"busy_ms": 26_000}),
     ("fleet_failed", "run_batch: the run fails", _one("job_failed", times=0), _FLEET),
     ("fleet_slow", "run_batch: it takes 20 s, the time-out is 5 s", (), {**_FLEET, "busy_ms": 20_000}),
 )

@@ -10,6 +10,7 @@ import pytest
 from harness.backend import layouts
 from harness.backend.devices import DEVICES, NOISE_MODELS, Device, QueueTime
 from harness.backend.fleet import FLEET, listed
+from harness.errors import UsageProblem
 from harness.seed import stream
 
 NOISY = [d for d in FLEET if d.calibration is not None]
@@ -99,3 +100,22 @@ def test_a_waiting_time_depends_on_seed_device_and_run_only() -> None:
     assert device.wait_ms(1, 3) == device.wait_ms(1, 3) == device.queue.sample_ms(stream(1, "queue", "d", 3))  # type: ignore[union-attr]
     assert len({device.wait_ms(seed, run) for seed in (1, 2) for run in range(5)}) == 10
     assert Device(name="d", region="r", qubits=1, queue_ms=7).wait_ms(1, 3) == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "queue"),
+    [
+        ("fixed:300", QueueTime(a_ms=300)),
+        ("uniform:100,300", QueueTime(kind="uniform", a_ms=100, b_ms=300)),
+        ("lognormal:2000,0.8", QueueTime(kind="lognormal", a_ms=2000, shape=0.8)),
+        ("empirical:1,2,3", QueueTime(kind="empirical", values_ms=(1, 2, 3))),
+    ],
+)
+def test_a_queue_time_can_be_written(text: str, queue: QueueTime) -> None:
+    assert QueueTime.of(text) == queue
+
+
+@pytest.mark.parametrize("text", ["", "fixed", "fixed:", "fixed:x", "fixed:1,2", "lognormal:5", "slow:1", "fixed:-1"])
+def test_what_is_no_queue_time_is_refused(text: str) -> None:
+    with pytest.raises(UsageProblem, match="is no queue time; write fixed:A"):
+        QueueTime.of(text)

@@ -12,13 +12,14 @@ from harness.injection import Act, Call, Fault, Proceed, setting
 class DuplicateDelivery(Fault):
     """Delivers a request twice, as proxies and retrying gateways do; the client sees one of the two answers.
 
-    Without an idempotency key a submission becomes two runs that both cost. Measured with vendors' own clients: two
-    lost answers made three accepted jobs.
+    Without an idempotency key a submission becomes two runs that both cost, and no pipeline can know of it: agents draw
+    it at cancels only, and findings under ``on: [submit]`` say what the wire can cost, not what the pipeline does wrong.
+    Measured with vendors' own clients: two lost answers made three accepted jobs.
     """
 
     name: ClassVar[str] = "duplicate_delivery"
     operations: ClassVar[tuple[str, ...]] = ("submit", "cancel", "session", "upload", "other")
-    drawn: ClassVar[tuple[str, ...]] = ("submit", "cancel")
+    drawn: ClassVar[tuple[str, ...]] = ("cancel",)
     evidence: ClassVar[tuple[str, ...]] = (
         "Qiskit/qiskit-ibm-runtime#1114",
         "iqm-finland/QDMI-on-IQM#213",

@@ -71,6 +71,10 @@ class IonQBase(Protocol):
         super().__init__(backend, south, options)
         #: child job id → its parent's run and the index of its circuit
         self._children: dict[str, tuple[str, int]] = {}
+        #: paths without values
+        self._literal = frozenset(r.path for r in self.routes if "{" not in r.path)
+        #: one of each kind a tenant, and there are as many tenants as keys
+        self._identities: dict[tuple[str, ...], str] = {}
         backend.on_forget.append(self._forget)
 
     @classmethod
@@ -105,13 +109,16 @@ class IonQBase(Protocol):
 
     async def handle(self, request: Request) -> Reply:
         """A path that is known, but not for this method, is a 405 that names the methods."""
-        allowed = self._methods(request.path)
+        route, _ = self._find(request)
+        # /jobs/estimate is no job: a route with values must give way to the literal one
+        doubtful = route is None or ("{" in route.path and request.path in self._literal)
+        allowed = self._methods(request.path) if doubtful else []
         if allowed and request.method not in allowed:
             return self.error(405, f"{request.method} is not allowed here.", allow=", ".join(allowed))
         return await super().handle(request)
 
     def _methods(self, path: str) -> list[str]:
-        """Of the most literal of the routes that a path matches: /jobs/estimate is no job."""
+        """Of the most literal of the routes that a path matches."""
         matching = [r for r in self.routes if r.pattern.fullmatch(path)]
         literal = min((r.path.count("{") for r in matching), default=0)
         return sorted({r.method for r in matching if r.path.count("{") == literal})
@@ -126,7 +133,10 @@ class IonQBase(Protocol):
     def identity(self, of: str, tenant: str = "") -> str:
         """An id of something that a tenant has one of: key, project, organization."""
         names = (of, tenant) if tenant else (of,)
-        return str(UUID(int=stream(self.south.seed, *names).getrandbits(128), version=4))
+        if names not in self._identities:
+            chance = stream(self.south.seed, *names)
+            self._identities[names] = str(UUID(int=chance.getrandbits(128), version=4))
+        return self._identities[names]
 
     def accept(self, job: Job, caller: Admission) -> Found:
         """Hand a job to the backend, its children with it."""

@@ -13,7 +13,8 @@ class DuplicateDelivery(Fault):
     """Delivers a request twice, as proxies and retrying gateways do; the client sees one of the two answers.
 
     Without an idempotency key a submission becomes two runs that both cost, and no pipeline can know of it: agents draw
-    it at cancels only, and what is found under ``on: [submit]`` is the wire's doing, not the pipeline's. Measured with vendors' own clients: two lost answers made three accepted jobs.
+    it at cancels only, and what is found under ``on: [submit]`` is the wire's doing, not the pipeline's. Measured
+    with vendors' own clients: two lost answers made three accepted jobs.
     """
 
     name: ClassVar[str] = "duplicate_delivery"

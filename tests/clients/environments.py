@@ -16,8 +16,8 @@ def folder() -> Path:
 
 
 def interpreter(client: str) -> Path:
-    """The Python of a client's environment; skips the test if it has not been built."""
+    """The Python of a client's environment; fails the test if it has not been built."""
     found = folder() / client / "bin" / "python"
     if not found.exists():
-        pytest.skip(f"the {client} client is not installed in {folder()}")
+        pytest.fail(f"the {client} client is not installed in {folder()}; run make clients")
     return found

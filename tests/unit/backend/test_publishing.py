@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +15,9 @@ from harness.backend.devices import Device
 from harness.backend.fleet import FLEET
 from harness.backend.publishing import braket, characterize, ibm, ionq, oqtopus, view_of
 from harness.errors import FileProblem, UsageProblem
+from tests.clients.environments import interpreter
 
 LISTED = [(d, family) for d in FLEET for family in d.families]
-CLIENTS = Path(os.environ.get("QHARNESS_CLIENTS", Path(__file__).parents[3] / ".clients"))
 #: program → reads the file whose name it gets, and prints a number of qubits
 PARSERS = {
     "ibm": """
@@ -110,10 +109,7 @@ def test_no_calibration_can_be_told(device: Device) -> None:
 )
 def test_real_clients_parse_it(device: Device, family: str, tmp_path: Path) -> None:
     """qiskit-ibm-runtime compiles for it; braket.device_schema validates it."""
-    python = CLIENTS / family / "bin" / "python"
-    if not python.exists():
-        pytest.skip(f"no environment of the client at {python}")
-    command = [str(python), "-c", PARSERS[family], str(written(device, family, tmp_path))]
+    command = [str(interpreter(family)), "-c", PARSERS[family], str(written(device, family, tmp_path))]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
     assert ran.returncode == 0, ran.stderr[-2000:]
     assert int(ran.stdout) == device.qubits

@@ -30,6 +30,7 @@ from harness.facts import (
     ResultDelivered,
     ResultSeen,
     RunAccepted,
+    RunDisowned,
     RunEnded,
     RunStarted,
     ServiceCalled,
@@ -389,6 +390,11 @@ class Case:
                 run = runs[fact.run]
                 run.ended, run.ended_ns, run.ended_n = fact, event.at_ns, event.n
         return runs
+
+    @cached_property
+    def disowned(self) -> frozenset[str]:
+        """Runs that the target was told are not there: nobody can answer for what they do."""
+        return frozenset(e.fact.run for e in self.of(RunDisowned) if isinstance(e.fact, RunDisowned))
 
     @cached_property
     def delivered(self) -> Mapping[str, list[ResultDelivered]]:

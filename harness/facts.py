@@ -259,6 +259,17 @@ class RunEnded(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunDisowned(Fact):
+    """The provider told the target definitely that a run which it had accepted is not there.
+
+    It refused the submission that made it, gave another run's id for it, or says that it knows none of that id. No
+    pipeline can answer for such a run.
+    """
+
+    run: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class CancelReceived(Fact):
     """The backend was asked to cancel; effective is False when the run had ended already."""
 

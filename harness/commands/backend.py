@@ -66,6 +66,8 @@ def serve(*, protocols: tuple[str, ...], env_file: Path | None, quiet: bool, for
     known = protocol_names()
     if strange := [p for p in protocols if p not in known]:
         raise UsageProblem(unknown(strange[0], "protocol", known))
+    devices = _chosen(options["devices"], protocols or known)
+    _check_devices(devices, protocols)
     protocols = protocols or known
     timing: dict[str, Any] = {k: options[k] for k in _LATENCIES if options[k] is not None}
     if options["queue"]:
@@ -74,13 +76,13 @@ def serve(*, protocols: tuple[str, ...], env_file: Path | None, quiet: bool, for
         timing["queue"] = None
     serving = Serving(
         protocols=protocols,
-        devices=tuple(replace(d, **timing) for d in _chosen(options["devices"], protocols)),
+        devices=tuple(replace(d, **timing) for d in devices),
         seed=options["seed"],
         host=options["host"],
         port=options["port"],
         # a credential must not follow from the seed
         token=os.environ.get("QHARNESS_TOKEN") or secrets.token_urlsafe(24),
-        keys=dict(_key(k) for k in options["keys"]),
+        keys=_keys(options["keys"]),
     )
     if not _is_loopback(serving.host):
         note(f"warning: {serving.host} can be reached from other machines; whoever reaches it may run jobs")
@@ -125,6 +127,7 @@ def _tell(server: Standalone, env_file: Path | None) -> None:
     lines += [f"# control: {server.url}/qharness/  token: {server.serving.token}"]
     for sdk, variables in server.environment().items():
         lines += [f"# for {sdk}", *_exports(variables)]
+    lines += _comments(server)
     _write_environment(server, env_file)
     emit("\n".join(lines))
     sys.stdout.flush()
@@ -136,6 +139,7 @@ def _tell_json(server: Standalone, env_file: Path | None) -> None:
         "urls": dict(server.urls),
         "token": server.serving.token,
         "environment": {sdk: dict(v) for sdk, v in server.environment().items()},
+        "notes": dict(server.notes()),
         "seed": server.serving.seed,
         "devices": [d.name for d in server.serving.devices],
     }
@@ -148,10 +152,15 @@ def _exports(variables: Mapping[str, str]) -> list[str]:
     return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
 
 
+def _comments(server: Standalone) -> list[str]:
+    """What no variable does."""
+    return [f"# {told}" for told in server.notes().values()]
+
+
 def _write_environment(server: Standalone, env_file: Path | None) -> None:
     if env_file is not None:
         lines = [line for variables in server.environment().values() for line in _exports(variables)]
-        env_file.write_text("\n".join(dict.fromkeys(lines)) + "\n")
+        env_file.write_text("\n".join([*dict.fromkeys(lines), *_comments(server)]) + "\n")
 
 
 def _line(answered: Answered) -> None:
@@ -215,11 +224,21 @@ def _chosen(wanted: tuple[str, ...], protocols: tuple[str, ...]) -> tuple[Device
 
     if not wanted:
         return tuple(d for d in FLEET if {*d.families} & {*protocols})
-    found = tuple(_device(name) for name in wanted)
-    for device in found:
-        if not {*device.families} & {*protocols}:
+    return tuple(_device(name) for name in wanted)
+
+
+def _check_devices(devices: tuple[Device, ...], protocols: tuple[str, ...]) -> None:
+    """A protocol that is asked for by name must have something to list; raises UsageProblem."""
+    from harness.backend.fleet import FLEET
+
+    for protocol in protocols:
+        if not any(protocol in d.families for d in devices):
+            given = ", ".join(f"{d.name} ({', '.join(d.families)})" for d in devices)
+            own = [d.name for d in FLEET if protocol in d.families]
+            raise UsageProblem(f"{protocol} lists none of the devices given: {given}; add one of {', '.join(own)}")
+    for device in devices:
+        if protocols and not {*device.families} & {*protocols}:
             note(f"warning: {device.name} is listed by {', '.join(device.families)} only, which is not served")
-    return found
 
 
 def _device(name: str) -> Device:
@@ -229,14 +248,23 @@ def _device(name: str) -> Device:
     for device in FLEET:
         if device.name == name:
             return device
-    if "/" in name or Path(name).exists():
+    if "/" in name or name.endswith(".json") or Path(name).exists():
         return device_from_file(name)
     raise UsageProblem(unknown(name, "device", (d.name for d in FLEET)))
 
 
-def _key(text: str) -> tuple[str, str]:
-    key, _, tenant = text.partition("=")
-    return key, tenant
+def _keys(texts: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        key, _, tenant = text.partition("=")
+        if not key:
+            raise UsageProblem(f"--key {text!r} has no key; write KEY or KEY=TENANT, for instance --key secret=physics")
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise UsageProblem(f"--key {text!r} can't be sent in a header; a key has visible ASCII characters only")
+        if key in found:
+            raise UsageProblem(f"--key {key!r} is given twice; a key is of one tenant")
+        found[key] = tenant
+    return found
 
 
 def _is_loopback(host: str) -> bool:

@@ -16,8 +16,8 @@ from harness.oracles._work import (
 
 
 def tenant_runs(case: Case, tenant: str) -> list[Run]:
-    """Runs that surely belong to a tenant, in the order of acceptance."""
-    return [r for r in case.runs.values() if run_tenant(case, r) == tenant]
+    """Runs that surely belong to a tenant and that it can answer for, in the order of acceptance."""
+    return [r for r in case.runs.values() if run_tenant(case, r) == tenant and r.id not in case.disowned]
 
 
 def surely_attached(case: Case, run: Run) -> bool:

@@ -12,6 +12,8 @@ from harness.model import Violation
 from harness.oracles._keys import KeyUse, differs, key_uses, same_work, unsettled_retry
 from harness.oracles._work import Bounds, asked, deleted_reads, job_tenant, terminal_sightings
 
+_DISOWNED = "the provider said of a run that it is not there"
+
 
 def _broken(clause: str, expected: str, observed: str, *evidence: tuple[int, ...]) -> Violation:
     numbers = tuple(sorted({n for some in evidence for n in some}))
@@ -133,6 +135,9 @@ def _one_execution(case: Case, job: str) -> Iterator[Check]:
     maker = case.maker(job)
     bounds = asked(case, maker) if maker else Bounds(0, None)
     runs = [r for r in case.runs_of(job) if r.started_n is not None]
+    if any(r.id in case.disowned for r in runs):
+        yield Unclear(_DISOWNED)
+        return
     for index, first in enumerate(runs):
         second = [r for r in runs[index + 1 :] if not _known_over(case, first, r)]
         if second:
@@ -298,7 +303,9 @@ def _after(ns: int | None, n: int | None, stop: NorthCall, slack_ns: int) -> boo
 
 def _cancelled(case: Case, job: str, stop: Sighting[JobSeen], slack_ns: int) -> Iterator[Check]:
     for run in case.runs_of(job):
-        if _after(run.started_ns, run.started_n, stop.call, slack_ns):
+        if run.id in case.disowned:
+            yield Unclear(_DISOWNED)
+        elif _after(run.started_ns, run.started_n, stop.call, slack_ns):
             yield _went_on("a cancelled job started", run, stop.evidence)
         elif run.started_n is not None and run.ended is not None and run.ended.state == "completed":
             yield _finished(case, job, run, stop, slack_ns)
@@ -351,7 +358,9 @@ def _deleted(case: Case, job: str, stop: NorthCall, slack_ns: int) -> Iterator[C
     for run in case.runs_of(job):
         if run.ended_n is not None and run.ended_n < stop.n:
             continue
-        if _after(run.started_ns, run.started_n, stop, slack_ns):
+        if run.id in case.disowned:
+            yield Unclear(_DISOWNED)
+        elif _after(run.started_ns, run.started_n, stop, slack_ns):
             yield _went_on("a deleted job started", run, stop.evidence)
         elif _never_asked(case, run, stop, slack_ns):
             yield _went_on("a deleted job kept running", run, stop.evidence)

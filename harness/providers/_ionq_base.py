@@ -10,7 +10,7 @@ from uuid import UUID
 from harness.backend.orders import Run
 from harness.backend.runs import Backend
 from harness.providers._ionq_input import Job
-from harness.providers._protocol import Protocol, Refusal
+from harness.providers._protocol import ANY_KEY, Protocol, Refusal
 from harness.seed import stream
 from harness.south import South
 from harness.tellings import Admission
@@ -78,12 +78,18 @@ class IonQBase(Protocol):
         backend.on_forget.append(self._forget)
 
     @classmethod
-    def environment(cls, url: str) -> Mapping[str, Mapping[str, str]]:
-        """Of the SDKs that have a switch; pennylane-ionq has none (patch APIClient.BASE_URL)."""
+    def environment(cls, url: str, key: str = ANY_KEY) -> Mapping[str, Mapping[str, str]]:
+        """Of the SDKs that have a switch for their URL."""
         return {
-            "qiskit-ionq": {"IONQ_API_URL": f"{url}/v0.4", "IONQ_API_KEY": "qharness"},
-            "cirq-ionq": {"IONQ_REMOTE_HOST": url, "IONQ_API_KEY": "qharness"},
+            "qiskit-ionq": {"IONQ_API_URL": f"{url}/v0.4", "IONQ_API_KEY": key},
+            "cirq-ionq": {"IONQ_REMOTE_HOST": url, "IONQ_API_KEY": key},
         }
+
+    @classmethod
+    def notes(cls, url: str) -> Mapping[str, str]:
+        """pennylane-ionq would call the vendor's cloud, whatever is set."""
+        patch = f'import pennylane_ionq.api_client as a; a.APIClient.BASE_URL = "{url}/v0.4"'
+        return {"pennylane-ionq": f"pennylane-ionq has no variable for its URL; put into your program: {patch}"}
 
     def credential(self, request: Request) -> str | None:
         """The key of ``Authorization: apiKey …``."""

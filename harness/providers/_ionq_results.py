@@ -42,7 +42,7 @@ _NATIVE = "native"
 class IonQResults(IonQBase):
     """GET …/results/… and …/artifacts/…"""
 
-    def after(self, request: Request, site: Site, reply: Reply) -> None:
+    def record_result(self, request: Request, site: Site, reply: Reply) -> None:
         """Record what reached the target as a result. Children count as one, once the last of them is there."""
         run = self.own(site.run)
         if site.operation != "result" or run is None or run.state != "completed" or not run.readouts:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -15,7 +17,7 @@ from harness.backend.fleet import listed
 from harness.backend.orders import Run
 from harness.backend.runs import Backend
 from harness.errors import UsageProblem
-from harness.facts import ResultDelivered
+from harness.facts import ResultDelivered, RunDisowned
 from harness.injection import Call, Layer, RunOutcome
 from harness.south import Service, South
 from harness.tellings import Admission, DeviceView, Results, RunView
@@ -58,6 +60,10 @@ class Route:
         return {k: unquote(v) for k, v in found.groupdict().items()}
 
 
+#: what SDKs show where any credential is let in
+ANY_KEY = "qharness"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Keys:
     """Which credentials are let in, each as which tenant; without any, all are, as one tenant."""
@@ -87,9 +93,14 @@ class Protocol(Service):
     routes: ClassVar[tuple[Route, ...]] = ()
     #: the type of what it keeps with a run, by which it tells its own from another protocol's
     keeps: ClassVar[type] = object
+    #: status → the request surely had no effect
+    definite: ClassVar[Mapping[int, bool]] = {}
 
     def __init__(self, backend: Backend, south: South, options: Mapping[str, Any]) -> None:
         self.backend, self.south = backend, south
+        #: runs that requests made which are still under way; by identity, as a fault may send one twice
+        self._made: dict[int, list[str]] = {}
+        backend.on_accept.append(_note_made)
         self._found: tuple[Request, Route | None, dict[str, str]] | None = None
         own = {str(options["key"]): ""} if options.get("key") else {}
         self.keys = Keys(tenants={**own, **(options.get("keys") or {})})
@@ -128,8 +139,13 @@ class Protocol(Service):
 
     @classmethod
     @abstractmethod
-    def environment(cls, url: str) -> Mapping[str, Mapping[str, str]]:
-        """SDK → the variables that point it, unmodified, at ``url``."""
+    def environment(cls, url: str, key: str = ANY_KEY) -> Mapping[str, Mapping[str, str]]:
+        """SDK → the variables that point it, unmodified, at ``url``, and make it show ``key``."""
+
+    @classmethod
+    def notes(cls, url: str) -> Mapping[str, str]:
+        """SDK → what its user must do where no variable does it."""
+        return {}
 
     def run_id(self, ids: Mapping[str, str]) -> str | None:
         """The run that a path's values are about."""
@@ -145,6 +161,8 @@ class Protocol(Service):
     async def handle(self, request: Request) -> Reply:
         """Answer one request, at once: whatever takes time is a fault's doing."""
         route, ids = self._find(request)
+        if route is not None and route.operation == "submit":
+            _MADE.set(self._made.setdefault(id(request), []))
         try:
             if route is None:
                 raise Refusal(404, "Resource not found.")
@@ -162,6 +180,31 @@ class Protocol(Service):
         return replace(reply, headers={**reply.headers, **{k.replace("_", "-"): v for k, v in headers.items()}})
 
     def after(self, request: Request, site: Site, reply: Reply) -> None:
+        """Record what reached the target: a result, or that a run is not there."""
+        self._disown(request, site, reply)
+        self.record_result(request, site, reply)
+
+    def told_id(self, reply: Reply) -> str | None:
+        """The run that a submission's answer names; None if it names none that can be read."""
+        try:
+            body = json.loads(reply.body)
+        except ValueError:
+            return None
+        return str(body["id"]) if isinstance(body, dict) and body.get("id") else None
+
+    def _disown(self, request: Request, site: Site, reply: Reply) -> None:
+        gone = self._made.pop(id(request), [])
+        if reply.cut_at is not None:
+            return
+        if not self.definite.get(reply.status, False):
+            named = self.told_id(reply) if gone and reply.status < 300 else None
+            gone = [r for r in gone if named not in (None, r)]
+        if site.operation in ("status", "cancel") and reply.status in (404, 410) and self.own(site.run) is not None:
+            gone.append(site.run or "")
+        for run_id in gone:
+            self.south.recorder.record(RunDisowned(run=run_id))
+
+    def record_result(self, request: Request, site: Site, reply: Reply) -> None:
         """Record what reached the target as the result of a completed run."""
         run = self.own(site.run)
         if site.operation != "result" or run is None or run.state != "completed":
@@ -270,6 +313,16 @@ class Protocol(Service):
             if (ids := route.match(request)) is not None:
                 return route, ids
         return None, {}
+
+
+#: where the runs go that the request under way makes
+_MADE: ContextVar[list[str] | None] = ContextVar("runs made", default=None)
+
+
+def _note_made(run: Run) -> None:
+    made = _MADE.get()
+    if made is not None and run.id not in made:
+        made.append(run.id)
 
 
 def _part(text: str) -> str:

@@ -22,7 +22,7 @@ from harness.providers import _braket_views as views
 from harness.providers._braket_input import PROGRAM_SET, Offer, Task, body_of, fingerprint, tags_of, task_of, text_of
 from harness.providers._braket_results import document, failures, received
 from harness.providers._braket_store import Store
-from harness.providers._protocol import Refusal, Route
+from harness.providers._protocol import ANY_KEY, Refusal, Route
 from harness.south import South
 from harness.tellings import Admission, DeviceView, Results
 from harness.wire import Query, Reply, Request, Site
@@ -82,6 +82,7 @@ class Braket(Store):
     """POST /quantum-task and what belongs to it."""
 
     name: ClassVar[str] = "braket"
+    definite: ClassVar[Mapping[int, bool]] = DEFINITE
     keeps: ClassVar[type] = Task
     routes: ClassVar[tuple[Route, ...]] = (
         Route("POST", "/devices", "device", "_search_devices"),
@@ -111,12 +112,12 @@ class Braket(Store):
         backend.on_forget.append(self._forget)
 
     @classmethod
-    def environment(cls, url: str) -> Mapping[str, Mapping[str, str]]:
+    def environment(cls, url: str, key: str = ANY_KEY) -> Mapping[str, Mapping[str, str]]:
         """Endpoint, dummy credentials and a region; the SDK's S3 and STS clients follow the same endpoint."""
         return {
             "amazon-braket-sdk": {
                 "AWS_ENDPOINT_URL": url,
-                "AWS_ACCESS_KEY_ID": "qharness",
+                "AWS_ACCESS_KEY_ID": key,
                 "AWS_SECRET_ACCESS_KEY": "qharness",
                 "AWS_REGION": views.HOME,
                 "AWS_DEFAULT_REGION": views.HOME,

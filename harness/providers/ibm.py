@@ -34,7 +34,7 @@ from harness.providers._ibm_deck import Span
 from harness.providers._ibm_identity import GRANT, TTL_S, Desk
 from harness.providers._ibm_input import Job, Kept, check_circuits, job_of, tags_of, wish_of
 from harness.providers._ibm_usage import Meter
-from harness.providers._protocol import Protocol, Refusal, Route
+from harness.providers._protocol import ANY_KEY, Protocol, Refusal, Route
 from harness.seed import derive, stream
 from harness.south import South
 from harness.tellings import Admission, RunView
@@ -94,6 +94,7 @@ class Ibm(Protocol):
     """POST /jobs and what belongs to it."""
 
     name: ClassVar[str] = "ibm"
+    definite: ClassVar[Mapping[int, bool]] = DEFINITE
     keeps: ClassVar[type] = Kept
     options: ClassVar[Mapping[str, str]] = {
         **Protocol.options,
@@ -119,11 +120,11 @@ class Ibm(Protocol):
         self.keys = self.desk
 
     @classmethod
-    def environment(cls, url: str) -> Mapping[str, Mapping[str, str]]:
+    def environment(cls, url: str, key: str = ANY_KEY) -> Mapping[str, Mapping[str, str]]:
         """IBM's client rewrites a URL without the word experimental, and would search for instances elsewhere."""
         variables = {
             "QISKIT_IBM_URL": f"{url}/experimental/api/v1",
-            "QISKIT_IBM_TOKEN": "qharness",
+            "QISKIT_IBM_TOKEN": key,
             "QISKIT_IBM_INSTANCE": CRN,
             "IAM_URL": url,
             "QISKIT_FUNCTIONS_EXPERIMENTAL": "1",

@@ -49,6 +49,7 @@ class IonQ(IonQSessions):
     """POST /v0.4/jobs and what belongs to it."""
 
     name: ClassVar[str] = "ionq"
+    definite: ClassVar[Mapping[int, bool]] = DEFINITE
     routes: ClassVar[tuple[Route, ...]] = (
         Route("POST", "/v0.4/jobs", "submit", "_submit"),
         Route("GET", "/v0.4/jobs", "list", "_list"),

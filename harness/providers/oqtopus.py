@@ -24,7 +24,7 @@ from harness.providers import _oqtopus_views as views
 from harness.providers._oqtopus_input import SAMPLING, Job, parse
 from harness.providers._oqtopus_lists import page
 from harness.providers._oqtopus_storage import Storage, storage_error, storage_refusal, unzipped, zipped
-from harness.providers._protocol import Protocol, Refusal, Route
+from harness.providers._protocol import ANY_KEY, Protocol, Refusal, Route
 from harness.seed import stream
 from harness.south import South
 from harness.tellings import Admission
@@ -74,6 +74,7 @@ class Oqtopus(Protocol):
     """POST /jobs, the upload, POST /jobs/{job}/submit, and what belongs to them."""
 
     name: ClassVar[str] = "oqtopus"
+    definite: ClassVar[Mapping[int, bool]] = DEFINITE
     keeps: ClassVar[type] = Job
     routes: ClassVar[tuple[Route, ...]] = (
         Route("GET", "/devices", "device", "_devices"),
@@ -104,9 +105,9 @@ class Oqtopus(Protocol):
         self._ordinal = 0
 
     @classmethod
-    def environment(cls, url: str) -> Mapping[str, Mapping[str, str]]:
+    def environment(cls, url: str, key: str = ANY_KEY) -> Mapping[str, Mapping[str, str]]:
         """quri-parts-oqtopus, and the client below it."""
-        values = {"OQTOPUS_URL": url, "OQTOPUS_API_TOKEN": "test"}
+        values = {"OQTOPUS_URL": url, "OQTOPUS_API_TOKEN": key}
         return {"quri-parts-oqtopus": values, "oqtopus-client": values}
 
     def credential(self, request: Request) -> str | None:

@@ -46,6 +46,9 @@ HangUp = Callable[["asyncio.Task[None]"], object]
 _HEAD = re.compile(rb"([A-Z]+) (/[!-~]*) HTTP/1\.1\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)+)\r\n")
 #: headers that mean more than a value
 _SPECIAL = frozenset({"transfer-encoding", "expect", "upgrade", "connection"})
+#: content-encodings: those that are undone here, and those that are whoever's it is that is asked
+_UNPACKED = frozenset({"gzip", "x-gzip", "deflate"})
+_AS_THEY_ARE = frozenset({"", "identity", "aws-chunked"})
 
 
 class _Refused(Exception):
@@ -193,7 +196,7 @@ class _Connection(asyncio.Protocol):
                 self._reader = h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_LIMIT_BYTES)
                 self._read_odd(self._reader, data)
         except h11.RemoteProtocolError as error:
-            self._refuse(Request("", ""), error.error_status_hint, f"malformed request: {error}")
+            self._refuse(Request("", ""), error.error_status_hint, f"malformed request: {_plainly_said(error)}")
         except _Refused as refused:
             self._refuse(self._asked(), refused.status, str(refused))
 
@@ -362,8 +365,11 @@ class _Incoming:
         body, bare = b"".join(self._parts), self.bare()
         if not body:
             return bare
-        if self._headers.get("content-encoding") not in ("gzip", "deflate"):
+        encoding = self._headers.get("content-encoding", "identity").strip().lower()
+        if encoding in _AS_THEY_ARE:
             return replace(bare, body=body)
+        if encoding not in _UNPACKED:
+            raise _Refused(415, f"a body can be packed with gzip or deflate, not with {encoding[:40]}")
         headers = {k: v for k, v in self._headers.items() if k != "content-encoding"}
         return replace(bare, body=self._unpacked(body), headers=headers)
 
@@ -402,6 +408,11 @@ def _plain_head(data: bytes) -> tuple[_Incoming, int] | None:
     if "host" not in headers or not _is_length(headers.get("content-length", "0")):
         return None
     return _Incoming(found[1].decode(), found[2].decode(), headers), found.end()
+
+
+def _plainly_said(error: h11.RemoteProtocolError) -> str:
+    """Without the bytes that h11 quotes: they are Python's, and may be long."""
+    return re.split(r":? \(?byte(?:s|array)\(", str(error))[0]
 
 
 def _is_length(text: str) -> bool:

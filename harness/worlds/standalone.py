@@ -17,7 +17,7 @@ from harness.backend.runs import Backend
 from harness.clock import EPOCH_S, NS_PER_MS, LoopClock
 from harness.errors import UsageProblem
 from harness.injection import Injector
-from harness.providers._protocol import Protocol
+from harness.providers._protocol import ANY_KEY, Protocol
 from harness.registry import names, subclass
 from harness.south import South
 from harness.wire import LOST, Reply, Request
@@ -43,7 +43,7 @@ class Serving:
     port: int = 0
     #: what the control API asks for
     token: str = ""
-    #: key → tenant; without any, every credential is let in
+    #: key → tenant; without any, every credential is let in. SDKs are told to show the first
     keys: Mapping[str, str] = field(default_factory=dict)
     #: how many ended runs, and how many events, are remembered
     keep_runs: int = 5_000
@@ -142,11 +142,16 @@ class Standalone:
         return {name: self.url if alone else f"{self.url}/{name}" for name in self.protocols}
 
     def environment(self) -> Mapping[str, Mapping[str, str]]:
-        """SDK → the variables that point it here."""
+        """SDK → the variables that point it here, and let it in: with the first key that was given."""
+        key = next(iter(self.serving.keys), ANY_KEY)
         found: dict[str, Mapping[str, str]] = {}
         for name, protocol in self.protocols.items():
-            found |= protocol.environment(self.urls[name])
+            found |= protocol.environment(self.urls[name], key)
         return found
+
+    def notes(self) -> Mapping[str, str]:
+        """SDK → what its user must do, as no variable does it."""
+        return {sdk: told for name, p in self.protocols.items() for sdk, told in p.notes(self.urls[name]).items()}
 
     # ------------------------------------------------------------ requests
 

@@ -8,7 +8,8 @@ whole channel's, and depolarisation by λ scales all of R but its first entry: t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,6 +32,34 @@ def ghz(calibration: Calibration, qubits: int, entangler: str) -> dict[str, floa
         else:
             state.double(CX, qubit, qubit + 1)
     return {f"{k:0{qubits}b}": p for k, p in enumerate(state.read())}
+
+
+def wrong(calibration: Calibration, qubits: int, entangler: str) -> Mapping[str, Mapping[str, float]]:
+    """What ``ghz`` would be of a backend that gets the calibration wrong, by what is wrong."""
+    found = {
+        "gate errors doubled": _scaled(calibration, gates=2),
+        "perfect gates": _scaled(calibration, gates=0),
+        "readout errors half as large again": _scaled(calibration, readout=1.5),
+        "perfect readout": _scaled(calibration, readout=0),
+    }
+    if any(q.p01 != q.p10 for q in calibration.qubits[:qubits]):
+        turned = tuple(replace(q, p01=q.p10, p10=q.p01) for q in calibration.qubits)
+        found["0 misread as 1 is"] = replace(calibration, qubits=turned)
+    return {name: ghz(c, qubits, entangler) for name, c in found.items()}
+
+
+def _scaled(calibration: Calibration, gates: float = 1, readout: float = 1) -> Calibration:
+    return replace(
+        calibration,
+        error_2q=gates * calibration.error_2q,
+        pairs=tuple((pair, gates * error) for pair, error in calibration.pairs),
+        qubits=tuple(_scaled_qubit(q, gates, readout) for q in calibration.qubits),
+    )
+
+
+def _scaled_qubit(qubit: Qubit, gates: float, readout: float) -> Qubit:
+    decay = {} if gates else {"t1_us": math.inf, "t2_us": math.inf}
+    return replace(qubit, error_1q=gates * qubit.error_1q, p01=readout * qubit.p01, p10=readout * qubit.p10, **decay)
 
 
 class _State:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -94,18 +94,12 @@ def _mixed(state: Matrix, places: tuple[int, ...], qubits: int) -> Matrix:
     return found / 4 ** len(places)
 
 
-def distance(counts: Mapping[str, float], exact: Mapping[str, float]) -> float:
-    """Total variation distance."""
-    shots = sum(counts.values())
-    return sum(abs(counts.get(k, 0) / shots - exact.get(k, 0.0)) for k in {*counts, *exact}) / 2
-
-
-def errors(weights: Mapping[str, float]) -> float:
-    """How much of a GHZ state's counts or probabilities is neither all 0 nor all 1: where each error shows."""
-    return sum(w for k, w in weights.items() if len(set(k)) > 1) / sum(weights.values())
-
-
-def bound(exact: Mapping[str, float], shots: int, alpha: float = 1e-6) -> float:
-    """Counts of the distribution are farther from it only with probability ``alpha`` (Devroye 1983, with McDiarmid)."""
-    spread = sum(math.sqrt(p * max(1 - p, 0) / (2 * math.pi * shots)) for p in exact.values())
-    return spread + math.sqrt(math.log(1 / alpha) / (2 * shots))
+def wrong(steps: Sequence[Step], qubits: int, noise: Fidelities) -> dict[str, dict[str, float]]:
+    """What ``distribution`` would be of a backend that gets the fidelities wrong, by what is wrong."""
+    found = {
+        "gate errors doubled": Fidelities(2 * noise.one - 1, 2 * noise.two - 1, noise.spam),
+        "perfect gates": Fidelities(1.0, 1.0, noise.spam),
+        "perfect readout": Fidelities(noise.one, noise.two, 1.0),
+        "readout errors doubled": Fidelities(noise.one, noise.two, 2 * noise.spam - 1),
+    }
+    return {name: distribution(steps, qubits, fidelities) for name, fidelities in found.items()}

@@ -76,6 +76,12 @@ def ghz(qubits, shots, device=""):
     return _counts(_run(_ghz(qubits), shots, device).result().measurement_counts)
 
 
+def first(shots, device=""):
+    """X on the first of three qubits: counts, and each shot with the first qubit first."""
+    found = _run(Circuit().x(0).i(1).i(2), shots, device).result()
+    return [_counts(found.measurement_counts), [[int(bit) for bit in row] for row in found.measurements]]
+
+
 def batch(shots, device=""):
     """Counts of a Bell pair, of X on the second of three, and of a GHZ state, as one batch."""
     circuits = [_bell(), Circuit().i(0).x(1).i(2), _ghz(4)]

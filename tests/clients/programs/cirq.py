@@ -53,6 +53,13 @@ def bell(shots=1000, device="simulator", noise=None):
     return ghz(2, shots, device, noise)
 
 
+def first(shots=1000, device="simulator"):
+    """X on the first of three qubits."""
+    line = cirq.LineQubit.range(3)
+    circuit = cirq.Circuit(cirq.X(line[0]), cirq.measure(*reversed(line), key="m"))
+    return counted(created(circuit, shots, device).results(polling_seconds=POLL_S), 3, shots)
+
+
 def batch(shots=1000, device="simulator"):
     job = service().create_batch_job(circuits=[ghz_circuit(2), ghz_circuit(3)], repetitions=shots, target=device)
     found = job.results(polling_seconds=POLL_S)
@@ -100,6 +107,7 @@ run(
     devices=devices,
     bell=bell,
     ghz=ghz,
+    first=first,
     batch=batch,
     native=native,
     submit=submit,

@@ -45,6 +45,14 @@ def bell(shots=1000, device="simulator", noise=None, seed=None):
     return ghz(2, shots, device, noise, seed)
 
 
+def first(shots=1000, device="simulator"):
+    """X on the first of three wires."""
+    gates = [qml.PauliX(0), qml.Identity(1), qml.Identity(2)]
+    script = qml.tape.QuantumScript(gates, [qml.counts(wires=range(3))], shots=shots)
+    (counts,) = _device(device, 3).batch_execute([script])
+    return counted(counts)
+
+
 def batch(shots=1000, device="simulator"):
     bell_, ghz_ = _device(device, 3).batch_execute([tape(2, shots), tape(3, shots)])
     return [counted(bell_), counted(ghz_)]
@@ -111,6 +119,7 @@ run(
     devices=devices,
     bell=bell,
     ghz=ghz,
+    first=first,
     batch=batch,
     native=native,
     evolution=evolution,

@@ -307,10 +307,10 @@ BAD = [
 @pytest.mark.parametrize("text", BAD, ids=range(len(BAD)))
 def test_a_bad_program_is_named_with_its_line_and_soon(text: str) -> None:
     """Nothing else is raised, and nothing takes long."""
-    started = time.perf_counter()
+    started = time.process_time()  # other work on the machine is not what is measured
     with pytest.raises(Unreadable, match="line "):
         from_qasm3(HEAD + text)
-    assert time.perf_counter() - started < 25
+    assert time.process_time() - started < 25
 
 
 def test_a_huge_program_is_refused_before_it_is_read() -> None:

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from harness.errors import UsageProblem
+from harness.facts import RunAccepted, RunDisowned
+from harness.model import FaultUse
 from harness.providers._protocol import Keys, Protocol, Refusal, Route
+from harness.providers.ionq import IonQ
 from harness.tellings import Admission
 from harness.wire import Reply, Request
 from tests.unit.backend.scene import Scene, play
@@ -126,3 +129,55 @@ def test_an_error_is_in_the_dialect() -> None:
         await tiny.aclose()
 
     play(act)
+
+
+# ---------------------------------------------------------------- runs that the target was told are not there
+
+
+def bell() -> dict[str, Any]:
+    return {"type": "ionq.circuit.v1", "backend": "simulator", "shots": 10, "input": ONE}
+
+
+ONE = {"gateset": "qis", "qubits": 1, "circuit": [{"gate": "x", "target": 0}]}
+
+
+@pytest.mark.parametrize(
+    ("fault", "params", "accepted", "disowned"),
+    [
+        ("noop", {}, 1, 0),
+        ("http_error", {"status": 429, "when": "after"}, 1, 1),
+        ("http_error", {"status": 504, "when": "after"}, 1, 0),
+        ("http_error", {"status": 429, "when": "before"}, 0, 0),
+        ("response_lost", {}, 1, 0),
+        ("id_lost", {"way": "unknown"}, 1, 1),
+        ("id_lost", {"way": "empty"}, 1, 0),
+        ("duplicate_delivery", {}, 2, 1),
+        ("duplicate_delivery", {"answer": "second"}, 2, 1),
+        ("malformed_reply", {}, 1, 0),
+    ],
+)
+def test_a_run_is_disowned_if_its_client_was_told_so(
+    fault: str, params: dict[str, Any], accepted: int, disowned: int
+) -> None:
+    async def act(scene: Scene) -> None:
+        ionq = IonQ.make(scene.south, {})
+        await scene.send(ionq, "POST", "/v0.4/jobs", bell())
+        assert len(scene.facts(RunAccepted)) == accepted
+        assert len(scene.facts(RunDisowned)) == disowned
+        await ionq.aclose()
+
+    play(act, [FaultUse(fault=fault, params={"on": ["submit"], **params})])
+
+
+def test_a_run_that_is_not_found_is_disowned_and_one_that_is_deleted_is_not() -> None:
+    async def act(scene: Scene) -> None:
+        ionq = IonQ.make(scene.south, {})
+        job = json.loads((await scene.send(ionq, "POST", "/v0.4/jobs", bell())).body)["id"]
+        assert (await scene.send(ionq, "GET", f"/v0.4/jobs/{job}")).status == 404
+        assert [f.run for f in scene.facts(RunDisowned)] == [job]
+        await scene.send(ionq, "DELETE", f"/v0.4/jobs/{job}")
+        assert (await scene.send(ionq, "GET", f"/v0.4/jobs/{job}")).status == 404
+        assert len(scene.facts(RunDisowned)) == 1
+        await ionq.aclose()
+
+    play(act, [FaultUse(fault="http_error", params={"on": ["status"], "status": 404})])

@@ -15,7 +15,7 @@ import click
 
 from harness import __version__
 from harness.errors import ContractBroken, QHarnessError, TargetError, UserError
-from harness.registry import instances
+from harness.registry import instances, names
 
 NOT_TESTED, INTERRUPTED = 2, 130
 
@@ -29,8 +29,10 @@ def qharness() -> None:
     """
 
 
-for _command in instances("harness.commands", click.Command, key="name").values():
-    qharness.add_command(_command)
+# A file is a command of its name; the commands below a group are the group's alone.
+for _name, _command in instances("harness.commands", click.Command, key="name").items():
+    if _name in names("harness.commands"):
+        qharness.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -164,7 +164,9 @@ class Fault(ABC):
     # ---- the envelope, the same for every fault
     on: tuple[str, ...] = setting((), "operations to strike; empty: all that the fault knows")
     where: str = setting(
-        "", "CEL predicate over the call: method, path, query, headers, body, operation, run, metadata, state"
+        "",
+        "CEL predicate over the call: method, path, query, headers (names in lower case), body, operation, and of the "
+        "run it is about run (its id), metadata, state; a submission is about none yet, so look into body",
     )
     skip: int = setting(0, "let this many matching calls pass first", (0, 1, 2))
     every: int = setting(1, "of the calls left after skip, strike every n-th, the first one first", least=1)
@@ -344,16 +346,27 @@ _AWAIT = Call("process", "target", "await")
 
 def _arm(index: int, use: FaultUse, seed: int, clock: Clock) -> _Armed:
     fault = build(use)
-    predicate = Expression(fault.where) if fault.where else None
+    predicate = predicate_of(fault.where) if fault.where else None
     act = Act(clock, stream(seed, "fault", index, use.fault))
     return _Armed(index, use, fault, predicate, act, stream(seed, "fault", index, use.fault, "chance"))
+
+
+def predicate_of(where: str) -> Expression:
+    """A fault's ``where``, compiled; raises UsageProblem for one that could never be true or false."""
+    expression = Expression(where)
+    known = _variables(Call("http", "", ""))
+    if strange := expression.unknown(known):
+        raise UsageProblem(f"where: {where!r}: nothing is called {strange[0]!r}; there are {', '.join(known)}")
+    if expression.constant and not isinstance(expression.evaluate({}), bool):
+        raise UsageProblem(f"where: {where!r} is neither true nor false")
+    return expression
 
 
 def _fits(armed: _Armed, call: Call) -> bool:
     fault = armed.fault
     if call.service != fault.service or not fault.knows(call) or (fault.on and call.operation not in fault.on):
         return False
-    return armed.predicate is None or bool(armed.predicate.evaluate(_variables(call)))
+    return armed.predicate is None or armed.predicate.evaluate(_variables(call)) is True
 
 
 def _variables(call: Call) -> dict[str, Any]:

@@ -145,3 +145,6 @@ class Site:
 
     operation: str
     run: str | None = None
+    #: provider metadata and true state of that run, for predicates
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    state: str = ""

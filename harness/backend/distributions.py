@@ -1,7 +1,7 @@
 """Distributions of outcomes: from a circuit and the calibration of its qubits to what is read in the end.
 
-**A qubit that no gate touches** stays in 0. It is misread like others where a circuit says what it measures, as long as
-outcomes have no more than EXACT_BITS bits; where a circuit just measures everything, it is read without error.
+**A qubit that no gate touches** stays in 0. It is misread like others where a circuit says what it measures; where a
+circuit just measures everything, it is read without error. What is too wide is taken apart before (parts).
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from harness.backend.circuit import Circuit
 from harness.backend.devices import EXACT_NOISY_QUBITS
 from harness.calibration import Calibration, Qubit
 
-#: widest outcomes whose distribution is computed
-EXACT_BITS = 20
 #: digits kept of a probability: platforms differ in the last bits, histories must not
 _DIGITS = 12
 
@@ -45,7 +43,7 @@ def read(circuit: Circuit, noisy: bool) -> tuple[tuple[int, int], ...]:
     if circuit.measured is None:
         return tuple((q, q) for q in circuit.used)
     pairs = tuple(sorted(circuit.measured, key=lambda pair: pair[1]))
-    if noisy and len(pairs) <= EXACT_BITS:
+    if noisy:
         return pairs
     used = frozenset(circuit.used)
     return tuple((q, c) for q, c in pairs if q in used)
@@ -69,6 +67,21 @@ def distribution(circuit: Circuit, calibration: Calibration | None) -> Distribut
     weights = np.round(tensor.reshape(-1), _DIGITS)
     indices = np.flatnonzero(weights > 0)
     return Distribution(tuple(c for _, c in pairs), indices, weights[indices])
+
+
+def odds(alone: Circuit, calibration: Calibration | None) -> tuple[tuple[int, float], ...]:
+    """Classical bits of qubits that no gate joins, and how likely each reads 1; ``calibration``: of all qubits."""
+    ones = dict.fromkeys((q for q, _ in alone.readout), 0.0)
+    if alone.used:
+        from harness.backend.aer import singles
+
+        here = None if calibration is None else calibration.restricted(alone.used)
+        ones |= zip(alone.used, singles.ones(alone, here).tolist(), strict=True)
+    found = []
+    for qubit, clbit in alone.readout:
+        values = Qubit() if calibration is None else calibration.qubits[qubit]
+        found.append((clbit, round(values.p01 * (1 - ones[qubit]) + (1 - values.p10) * ones[qubit], _DIGITS)))
+    return tuple(found)
 
 
 def _probabilities(circuit: Circuit, calibration: Calibration | None) -> Any:

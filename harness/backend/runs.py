@@ -324,7 +324,8 @@ class Backend:
         self, order: Order, circuit: Circuit, calibration: Calibration | None, seed: int
     ) -> Mapping[int, float]:
         # no shots: exact values were asked for, and a fault may have put noise behind them
-        if not order.shots or (calibration is None and not order.sampled):
+        ideal = calibration is None and not order.sampled and sampling.has_exact(circuit, None)
+        if not order.shots or ideal:
             return sampling.exact(circuit, calibration)
         return sampling.sample(circuit, calibration, order.shots, seed)
 

@@ -26,6 +26,9 @@ class Parameter:
     default: Any
     choices: tuple[Any, ...]
     closed: bool
+    #: bounds of a number, those included; None: there is none
+    least: float | None
+    most: float | None
     help: str
     #: common to all faults: where, when and how often
     envelope: bool
@@ -70,6 +73,8 @@ class FaultDescription:
                 "default": _plain(p.default),
                 "choices": [_plain(c) for c in p.choices],
                 "closed": p.closed,
+                "least": p.least,
+                "most": p.most,
                 "help": p.help,
                 "envelope": p.envelope,
             }
@@ -158,12 +163,15 @@ def _ordered(kind: type[Fault]) -> list[Field[Any]]:
 
 def _parameter(field: Field[Any], kind: type[Fault]) -> Parameter:
     default = None if field.default is MISSING else field.default
+    bounded = isinstance(default, int | float) and not isinstance(default, bool)
     return Parameter(
         name=field.name,
         type=_TYPES[type(default)],
         default=default,
         choices=field.metadata["choices"],
         closed=field.metadata["closed"],
+        least=field.metadata["least"] if bounded else None,
+        most=field.metadata["most"] if bounded else None,
         help=field.metadata["help"],
         envelope=field.name in Fault.settings(),
     )

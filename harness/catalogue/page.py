@@ -37,6 +37,9 @@ leave no run behind; `response_lost`, `http_error` with `when: after`, `reply_cu
 """
 
 
+_FAR = 100_000_000
+
+
 def document() -> str:
     """The whole page."""
     all_faults = descriptions()
@@ -89,8 +92,16 @@ def _examples(fault: FaultDescription) -> str:
 
 def _rows(parameters: Iterable[Parameter]) -> Iterator[Sequence[str]]:
     for p in parameters:
-        kind = " ".join(f"`{_shown(c)}`" for c in p.choices) if p.closed else p.type
+        kind = " ".join(f"`{_shown(c)}`" for c in p.choices) if p.closed else f"{p.type}{_bounds(p)}"
         yield f"`{p.name}`", kind, f"`{_shown(p.default)}`", p.help
+
+
+def _bounds(parameter: Parameter) -> str:
+    """Those that are news: that a time is not below 0, and is years at most, goes without saying."""
+    least, most = parameter.least, parameter.most
+    if most is not None and most < _FAR:
+        return f", {_shown(least)} to {_shown(most)}"
+    return f", from {_shown(least)}" if least else ""
 
 
 def _shown(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import tempfile
@@ -10,6 +11,7 @@ import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -83,22 +85,64 @@ def _is_alive(pid: int) -> bool:
 def find(url: str | None, token: str | None) -> ControlClient:
     """The server of a URL, or the only one that runs here; raises UsageProblem if that isn't clear."""
     servers = running()
-    if url is None:
-        if len(servers) != 1:
-            many = ", ".join(s.url for s in servers)
-            raise UsageProblem(
-                f"several servers run here; name one with --server: {many}"
-                if servers
-                else "no server runs here; start one with: qharness backend serve"
-            )
+    if url is not None:
+        return _named(url, token, servers)
+    if len(servers) == 1:
         return ControlClient(servers[0].url, token or servers[0].token)
-    base = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}"
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise UsageProblem(f"{url!r} is no URL of a server; write for instance http://127.0.0.1:8700")
-    known = [s.token for s in servers if s.url == base]
-    if token is None and not known:
+    many = ", ".join(s.url for s in servers)
+    raise UsageProblem(
+        f"several servers run here; name one with --server: {many}"
+        if servers
+        else "no server runs here; start one with: qharness backend serve"
+    )
+
+
+def _named(url: str, token: str | None, servers: tuple[Known, ...]) -> ControlClient:
+    base, place = _base(url), _place(url)
+    # the very same address first: two servers may share a port, on different addresses
+    same = [s for s in servers if s.url == base] or [s for s in servers if _place(s.url) == place]
+    if same:
+        return ControlClient(same[0].url, token or same[0].token)
+    client = ControlClient(base, token or "")
+    client.check()
+    if token is None:
         raise UsageProblem(f"{base} was not started by you on this machine; give its token with --token")
-    return ControlClient(base, token or known[0])
+    return client
+
+
+def _base(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or _place(url) is None:
+        raise UsageProblem(f"{url!r} is no URL of a server; write for instance http://127.0.0.1:8700")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _place(url: str) -> tuple[str, int] | None:
+    """Host and port, all names of this machine being one; None if the URL is none."""
+    try:
+        host, port = urlsplit(url).hostname, urlsplit(url).port
+    except ValueError:
+        return None
+    if not host:
+        return None
+    return "localhost" if _is_here(host) else host, port or (443 if url.startswith("https") else 80)
+
+
+def _is_here(host: str) -> bool:
+    """Whether a server under this name is reached over loopback; one that listens everywhere is, too."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return address.is_loopback or address.is_unspecified
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Our servers send nobody elsewhere, and a token must not go there."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """None: the redirect is an error."""
+        return
 
 
 class ControlClient:
@@ -107,7 +151,7 @@ class ControlClient:
     def __init__(self, url: str, token: str) -> None:
         self.url, self._token = url, token
         # a proxy that is set for the outside has no business between us and a server on this machine
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
 
     def add_fault(self, fault: str, /, *, lease_ms: int = 0, **params: Any) -> str:
         """Put a fault in force; returns its id."""
@@ -119,25 +163,36 @@ class ControlClient:
         found: Mapping[str, Any] = self.call("POST", "faults", body)
         return found
 
+    def check(self) -> None:
+        """Raise UsageProblem if no server of ours answers there."""
+        if self.call("GET", "health").get("status") != "up":
+            raise self._stranger()
+
+    def board(self) -> Mapping[str, Any]:
+        """``faults``: those not healed, ``healed``: the last ones that are."""
+        found: Mapping[str, Any] = self.call("GET", "faults")
+        return found
+
     def faults(self) -> list[Mapping[str, Any]]:
-        """The faults in force."""
-        return list(self.call("GET", "faults")["faults"])
+        """The faults that are not healed."""
+        return list(self._read("faults", "faults"))
 
-    def remove(self, fault_id: str) -> None:
-        """Heal one fault."""
-        self.call("DELETE", f"faults/{quote(fault_id, safe='')}")
+    def remove(self, fault_id: str) -> Mapping[str, Any]:
+        """Heal one fault; returns it."""
+        found: Mapping[str, Any] = self.call("DELETE", f"faults/{quote(fault_id, safe='')}")
+        return found
 
-    def clear(self) -> None:
-        """Heal all faults."""
-        self.call("DELETE", "faults")
+    def clear(self) -> list[Mapping[str, Any]]:
+        """Heal all faults; returns them."""
+        return list(self._read("faults", "healed", "DELETE"))
 
     def runs(self, limit: int = 1000) -> list[Mapping[str, Any]]:
         """What really ran, in order of acceptance."""
-        return list(self.call("GET", f"runs?limit={limit}")["runs"])
+        return list(self._read(f"runs?limit={limit}", "runs"))
 
     def devices(self) -> list[Mapping[str, Any]]:
         """The devices as they are."""
-        return list(self.call("GET", "devices")["devices"])
+        return list(self._read("devices", "devices"))
 
     def change_device(self, name: str, change: str) -> Mapping[str, Any]:
         """Take a device off, or back."""
@@ -154,25 +209,38 @@ class ControlClient:
         found: Mapping[str, Any] = self.call("POST", "canaries", {"nonce": nonce, "qubits": qubits})
         return found
 
-    def call(self, method: str, path: str, body: object = None) -> Any:
-        """One request; the answer's JSON, None if it has none."""
+    def _read(self, path: str, key: str, method: str = "GET") -> Any:
+        found = self.call(method, path)
+        if key not in found:
+            raise self._stranger()
+        return found[key]
+
+    def call(self, method: str, path: str, body: object = None) -> Mapping[str, Any]:
+        """One request; the answer's JSON."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"authorization": f"Bearer {self._token}", "content-type": "application/json"}
         request = urllib.request.Request(f"{self.url}/qharness/{path}", data, headers, method=method)
         try:
             with self._opener.open(request, timeout=_TIMEOUT_S) as answer:
-                raw = answer.read()
+                return self._understood(answer.read())
         except urllib.error.HTTPError as error:
             with error:
-                raise UsageProblem(_words(error)) from None
+                raise UsageProblem(str(self._understood(error.read(), "error")["error"])) from None
+        except HTTPException:
+            raise self._stranger() from None
         except OSError as error:
-            raise UsageProblem(f"{self.url} does not answer: {getattr(error, 'reason', error)}") from None
-        return json.loads(raw) if raw else None
+            reason = getattr(error, "reason", error)
+            told = getattr(reason, "strerror", None) or reason
+            raise UsageProblem(f"no server answers at {self.url}: {told}") from None
 
+    def _understood(self, raw: bytes, key: str = "") -> Mapping[str, Any]:
+        try:
+            found = json.loads(raw)
+        except ValueError:
+            raise self._stranger() from None
+        if not isinstance(found, dict) or (key and not isinstance(found.get(key), str)):
+            raise self._stranger()
+        return found
 
-def _words(error: urllib.error.HTTPError) -> str:
-    raw = error.read().decode(errors="replace")
-    try:
-        return str(json.loads(raw)["error"])
-    except (ValueError, KeyError, TypeError):
-        return f"the server says {error.code}: {raw[:200]}"
+    def _stranger(self) -> UsageProblem:
+        return UsageProblem(f"the server at {self.url} is none of qharness: it has no control API")

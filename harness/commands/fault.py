@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
+import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,9 +18,14 @@ from harness.commands._terminal import emit
 from harness.errors import UsageProblem
 
 if TYPE_CHECKING:
+    from harness.catalogue import Parameter
     from harness.injection import Fault
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_WIDEST = 80
+_COUNTS = {0: "never struck", 1: "struck once"}
+_HEALERS = {"request": "healed", "lease": "healed by its lease"}
 
 
 def _server_options() -> Callable[[F], F]:
@@ -41,18 +48,18 @@ def fault() -> None:
 def list_(name: str | None, format_: str) -> int:
     """List the faults there are; with NAME, all about one."""
     from harness.injection import known_faults
-    from harness.worlds.control import kind_view
+    from harness.worlds._fault_board import kind_view
 
     kinds = known_faults()
     if name is not None and name not in kinds:
         raise UsageProblem(unknown(name, "fault", kinds))
     chosen = [kinds[name]] if name else list(kinds.values())
     if format_ == "json":
-        emit(json.dumps([kind_view(k) for k in chosen], indent=2))
+        emit(json.dumps([kind_view(k, plan=True) for k in chosen], indent=2))
     elif name:
-        emit(_whole(chosen[0]))
+        emit(_whole(chosen[0], _width()))
     else:
-        emit("\n".join(_short(k) for k in sorted(chosen, key=lambda k: (k.layer, k.name))))
+        emit("\n".join(_short(k, _width()) for k in sorted(chosen, key=lambda k: (k.layer, k.name))))
     return 0
 
 
@@ -64,17 +71,19 @@ def list_(name: str | None, format_: str) -> int:
 def add(*, name: str, settings: tuple[str, ...], lease_s: float, server: str | None, token: str | None) -> int:
     """Put a fault in force on a running backend.
 
-    A value is read as JSON if it is JSON, else as text; lists by commas:
+    Numbers, true and false are written as in YAML, lists by commas:
     qharness fault add http_error status=503 times=0 on=status,result
     """
     from harness.injection import known_faults
+    from harness.worlds._fault_board import checked
 
     kinds = known_faults()
     if name not in kinds:
         raise UsageProblem(unknown(name, "fault", kinds))
     params = dict(_setting(kinds[name], text) for text in settings)
+    checked(name, params)
     added = find(server, token).add(name, params, round(lease_s * 1000))
-    emit(f"{added['id']}  {_in_words(added)}")
+    emit(f"{_in_words(added)}{_lease(added)}")
     return 0
 
 
@@ -82,15 +91,19 @@ def add(*, name: str, settings: tuple[str, ...], lease_s: float, server: str | N
 @format_option("text", "json")
 @_server_options()
 def show(format_: str, server: str | None, token: str | None) -> int:
-    """Show the faults in force on a running backend, and how often each struck."""
-    found = find(server, token).faults()
+    """Show the faults of a running backend, and how often each struck.
+
+    Those that are spent have struck as often as they may; those that are
+    healed are listed last.
+    """
+    found = find(server, token).board()
     if format_ == "json":
         emit(json.dumps(found, indent=2))
         return 0
-    for each in found:
-        emit(f"{each['id']}  {_in_words(each)}  struck {each['fired']} times")
-    if not found:
+    if not found["faults"]:
         emit("no fault is in force")
+    for each in (*found["faults"], *found["healed"]):
+        emit(_told(each))
     return 0
 
 
@@ -98,73 +111,94 @@ def show(format_: str, server: str | None, token: str | None) -> int:
 @click.argument("fault_id", required=False, metavar="[ID]")
 @_server_options()
 def clear(fault_id: str | None, server: str | None, token: str | None) -> int:
-    """Heal one fault of a running backend, or all."""
+    """Heal one fault of a running backend, or all; says which."""
     client = find(server, token)
-    if fault_id is None:
-        client.clear()
-    else:
-        client.remove(fault_id)
+    healed = client.clear() if fault_id is None else [client.remove(fault_id)]
+    for each in healed:
+        emit(_told(each))
+    if not healed:
+        emit("no fault was in force")
     return 0
 
 
 def _setting(kind: type[Fault], text: str) -> tuple[str, Any]:
+    from harness.catalogue import from_text
+
     name, equals, raw = text.partition("=")
     if not equals:
         raise UsageProblem(f"{text!r} is no setting; write for instance times=2")
     if name not in kind.settings():
         raise UsageProblem(unknown(name, f"parameter of {kind.name}", kind.settings()))
-    default = kind.settings()[name].default
-    if isinstance(default, str):
-        return name, raw
-    if isinstance(default, tuple):
-        return name, [_value(part) for part in raw.split(",")] if raw else []
-    return name, _value(raw)
+    return name, from_text(kind, name, raw)
 
 
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+# ------------------------------------------------------------ faults of a server
 
 
-def _in_words(armed: Mapping[str, Any]) -> str:
-    params = (f"{k}={_text(v)}" for k, v in armed["params"].items())
-    return " ".join([str(armed["fault"]), *params])
+def _told(held: Mapping[str, Any]) -> str:
+    state = _HEALERS.get(held["healed_by"], held["state"])
+    struck = _COUNTS.get(held["fired"], f"struck {held['fired']} times")
+    return f"{_in_words(held)}  {state}, {struck}{_lease(held)}"
 
 
-def _short(kind: type[Fault]) -> str:
-    first = (kind.__doc__ or "").strip().partition("\n\n")[0]
-    return _wrapped(f"{kind.name:20} {kind.layer:8} ", " ".join(first.split()))
+def _in_words(held: Mapping[str, Any]) -> str:
+    return " ".join([f"{held['id']} ", str(held["fault"]), *(_word(k, v) for k, v in held["params"].items())])
 
 
-def _whole(kind: type[Fault]) -> str:
-    from harness.injection import Fault as Envelope
+def _word(name: str, value: object) -> str:
+    """As it can be typed into a shell."""
+    return f"{name}={shlex.quote(_text(value))}"
 
-    parts = [f"{kind.name} (layer {kind.layer})", ""]
-    parts += [_wrapped("  ", " ".join(p.split())) + "\n" for p in (kind.__doc__ or "").strip().split("\n\n")]
-    if kind.operations:
-        parts += [_wrapped("  strikes: ", ", ".join(kind.operations))]
-    if kind.evidence:
-        parts += [_wrapped("  seen in: ", ", ".join(kind.evidence))]
-    own = {name: s for name, s in kind.settings().items() if name not in Envelope.settings()}
-    parts += ["", _wrapped("  example: ", _example(kind, own)), "", "  parameters:"]
-    parts += [_parameter(name, setting) for name, setting in own.items()]
-    parts += ["", "  of every fault:"]
-    parts += [_parameter(name, setting) for name, setting in Envelope.settings().items()]
+
+def _lease(held: Mapping[str, Any]) -> str:
+    if held["left_ms"] is None:
+        return ""
+    return f", {held['left_ms'] / 1000:.1f} s of {held['for_ms'] / 1000:g} s left"
+
+
+# ------------------------------------------------------------ kinds of faults
+
+
+def _short(kind: type[Fault], width: int | None) -> str:
+    from harness.catalogue import describe
+    from harness.worlds._fault_board import needs_plan, plain_text
+
+    first = describe(kind).doc.partition("\n\n")[0]
+    why = needs_plan(kind)
+    mark = f" (Only in a scenario: {why}.)" if why else ""
+    return _wrapped(f"{kind.name:20} {kind.layer:8} ", plain_text(first) + mark, width)
+
+
+def _whole(kind: type[Fault], width: int | None) -> str:
+    from harness.catalogue import describe
+    from harness.worlds._fault_board import PLAN_BOUND, needs_plan, plain_text
+
+    told, why = describe(kind), needs_plan(kind)
+    parts = [f"{told.name} (layer {told.layer})", ""]
+    parts += [_wrapped("  ", plain_text(p), width) + "\n" for p in told.doc.split("\n\n")]
+    parts += [_wrapped("  ", f"Only in a scenario, not on a backend that stands alone: {why}.\n", width)] if why else []
+    for head, words in (("strikes", told.operations), ("seen in", told.evidence)):
+        parts += [_wrapped(f"  {head}: ", ", ".join(words), width)] if words else []
+    parts += ["", _wrapped("  example: ", told.example if why else _example(kind), width)]
+    parts += ["", "  parameters:", *(_parameter(p, width) for p in told.own)]
+    parts += ["", "  of every fault:", *(_parameter(p, width) for p in told.envelope if p.name not in PLAN_BOUND)]
+    parts += ["", "  of every fault, only in a scenario:"]
+    parts += [_parameter(p, width) for p in told.envelope if p.name in PLAN_BOUND]
     return "\n".join(parts)
 
 
-def _example(kind: type[Fault], own: Mapping[str, Any]) -> str:
-    """A command that adds it, its first parameters not as they are by default."""
-    chosen = {name: s.metadata["choices"] for name, s in own.items() if len(s.metadata["choices"]) > 1}
-    settings = [f"{name}={_text(choices[1])}" for name, choices in list(chosen.items())[:2]]
-    return " ".join(["qharness fault add", kind.name, *settings, "times=2"])
+def _example(kind: type[Fault]) -> str:
+    """A command that adds it, so that it does what was seen elsewhere."""
+    from harness.catalogue import describe
+
+    seen = describe(kind).seen
+    params = seen[0].params if seen else {}
+    return " ".join(["qharness fault add", kind.name, *(_word(k, v) for k, v in params.items())])
 
 
-def _parameter(name: str, setting: Any) -> str:
-    default = _text(setting.default) or "none"
-    return _wrapped(f"    {name:14} ", f"{setting.metadata['help']} (default: {default})")
+def _parameter(parameter: Parameter, width: int | None) -> str:
+    default = _text(parameter.default) or "none"
+    return _wrapped(f"    {parameter.name:14} ", f"{parameter.help} (default: {default})", width)
 
 
 def _text(value: object) -> str:
@@ -173,10 +207,16 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _wrapped(head: str, text: str) -> str:
-    width = min(shutil.get_terminal_size().columns, 80)
+def _width() -> int | None:
+    """Of the terminal; None: there is none, so each thing is one line, to be searched."""
+    return min(shutil.get_terminal_size().columns, _WIDEST) if sys.stdout.isatty() else None
+
+
+def _wrapped(head: str, text: str, width: int | None) -> str:
+    if width is None:
+        return head + " ".join(text.split())
     return textwrap.fill(
-        text,
+        " ".join(text.split()),
         width,
         initial_indent=head,
         subsequent_indent=" " * len(head),

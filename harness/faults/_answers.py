@@ -5,15 +5,26 @@ from __future__ import annotations
 from datetime import timedelta
 from email.utils import format_datetime
 from http import HTTPStatus
+from typing import Any
 
 from harness.clock import date_at
-from harness.injection import Act, Call
+from harness.injection import Act, Call, setting
 from harness.wire import Reply
 
 #: absent first: most real refusals carry none
 RETRY_AFTER = ("absent", "seconds", "date", "huge", "past", "garbage")
 RETRY_AFTER_HELP = "how Retry-After is given: absent, seconds, date, huge (ten years), past (a date gone by), garbage"
 _TEN_YEARS_S = 315_360_000
+
+
+def error_status(*choices: int) -> Any:
+    """The parameter ``status`` of a fault that refuses: an error by HTTP's own classes (RFC 9110, 15.5 and 15.6)."""
+    return setting(choices[0], "the status of the answer, an error", choices, least=400, most=599)
+
+
+def named_wait_s() -> Any:
+    """The parameter ``retry_after_s``; a date further ahead could not be written."""
+    return setting(2, "the time that Retry-After names", (2, 30), most=_TEN_YEARS_S)
 
 
 def refuse(call: Call, status: int, message: str = "", wait: str | None = None) -> Reply:

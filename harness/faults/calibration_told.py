@@ -32,8 +32,8 @@ class CalibrationTold(Fault):
         "better, worse: errors divided or multiplied by factor; stale: dated age_h ago; new: dated now; none: ideal",
         ("better", "worse", "stale", "new", "none"),
     )
-    factor: float = setting(4.0, "how much better or worse", (4.0, 1.5))
-    age_h: int = setting(168, "how old a stale one is", (168, 26))
+    factor: float = setting(4.0, "how much better or worse", (4.0, 1.5), least=0.01, most=100)
+    age_h: int = setting(168, "how old a stale one is", (168, 26), most=87_600)
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Publish it so; an ideal device has none that could be wrong."""

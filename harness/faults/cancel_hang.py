@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from harness.faults._delays import duration_ms
 from harness.injection import Act, Call, Fault, Proceed, setting
 from harness.wire import LOST
 
@@ -24,7 +25,7 @@ class CancelHang(Fault):
     )
 
     effect: str = setting("none", "none: it never arrived; done: the run is cancelled", ("none", "done"))
-    ms: int = setting(600_000, "how long silence lasts", (600_000, 60_000))
+    ms: int = duration_ms(600_000, "how long silence lasts", 600_000, 60_000)
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Do it or don't, say nothing, then break."""

@@ -26,7 +26,9 @@ class CostTold(Fault):
         "Qiskit/qiskit-ibm-runtime#2270",
     )
 
-    factor: float = setting(0.0, "the told charge is so many times the true one", (0.0, 2.0, 0.5), least=None)
+    factor: float = setting(
+        0.0, "the told charge is so many times the true one", (0.0, 2.0, 0.5), least=-1000, most=1000
+    )
     shots_too: bool = setting(False, "and so are the executed shots", (False, True))
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:

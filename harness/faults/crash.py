@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from harness.errors import ContractBroken
+from harness.faults._delays import duration_ms
 from harness.injection import Act, Call, Fault, Proceed, setting
 
 
@@ -28,7 +29,7 @@ class Crash(Fault):
 
     skip: int = setting(0, "let this many awaits pass first", (0, 5, 20, 50, 100, 200, 400))
     times: int = setting(1, "strike this many times", (1, 2))
-    down_ms: int = setting(1_000, "how long the target stays down", (1_000, 10_000, 60_000))
+    down_ms: int = duration_ms(1_000, "how long the target stays down", 1_000, 10_000, 60_000)
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """A world kills its target itself; nothing goes through here."""

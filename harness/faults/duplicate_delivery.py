@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from harness.faults._delays import duration_ms
 from harness.injection import Act, Call, Fault, Proceed, setting
 
 
@@ -25,7 +26,7 @@ class DuplicateDelivery(Fault):
         "iqm-finland/QDMI-on-IQM#213",
     )
 
-    gap_ms: int = setting(0, "between the two", (0, 2_000))
+    gap_ms: int = duration_ms(0, "between the two", 0, 2_000)
     answer: str = setting("first", "which of the two answers reaches the client", ("first", "second"))
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from harness.faults._answers import RETRY_AFTER, RETRY_AFTER_HELP, refuse, retry_after
+from harness.faults._answers import RETRY_AFTER, RETRY_AFTER_HELP, error_status, named_wait_s, refuse, retry_after
 from harness.faults._sites import EVERY, USUAL
 from harness.injection import Act, Call, Fault, Proceed, setting
 
@@ -35,7 +35,7 @@ class HttpError(Fault):
         "rigetti/pyquil#1853",
     )
 
-    status: int = setting(500, "the status of the answer", (500, 503, 504, 502, 429, 408, 409, 425, 400, 401, 403, 404))
+    status: int = error_status(500, 503, 504, 502, 429, 408, 409, 425, 400, 401, 403, 404)
     when: str = setting(
         "before",
         "before: the request has no effect; after: it has, and is answered with the error all the same",
@@ -43,7 +43,7 @@ class HttpError(Fault):
     )
     message: str = setting("", "the error's text; empty: the usual words of the status")
     retry_after: str = setting("absent", RETRY_AFTER_HELP, RETRY_AFTER)
-    retry_after_s: int = setting(2, "the time that Retry-After names", (2, 30))
+    retry_after_s: int = named_wait_s()
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Refuse, on one side of the effect."""

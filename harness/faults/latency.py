@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from harness.faults._delays import DISTRIBUTION_HELP, DISTRIBUTIONS, draw_ms
+from harness.faults._delays import DISTRIBUTION_HELP, DISTRIBUTIONS, LONGEST_MS, draw_ms, duration_ms
 from harness.faults._sites import EVERY, USUAL
 from harness.injection import Act, Call, Fault, Proceed, setting
 
@@ -25,11 +25,13 @@ class Latency(Fault):
         "Qiskit/qiskit-metapackage#685",
     )
 
-    ms: int = setting(1_000, "how long", (1_000, 5_000, 30_000, 120_000))
+    ms: int = duration_ms(1_000, "how long", 1_000, 5_000, 30_000, 120_000)
     when: str = setting("before", "before: the effect comes late; after: only the answer", ("before", "after"))
     distribution: str = setting("fixed", DISTRIBUTION_HELP, DISTRIBUTIONS)
-    spread: float = setting(0.5, "width of the distribution, relative to ms", (0.5, 1.0))
-    samples_ms: tuple[float, ...] = setting((), "delays of an empirical distribution, each as likely as any other")
+    spread: float = setting(0.5, "width of the distribution, relative to ms", (0.5, 1.0), most=10)
+    samples_ms: tuple[float, ...] = setting(
+        (), "delays of an empirical distribution, each as likely as any other", items=float, most=LONGEST_MS
+    )
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Wait on one side of the effect."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from harness.calibration import Calibration
 from harness.clock import NS_PER_MS
+from harness.faults._delays import LONGEST_MS
 from harness.injection import Act, Call, Fault, Proceed, setting
 
 
@@ -34,8 +35,8 @@ class Noise(Fault):
         "a qubit that reads 0 and spoils its gates; flip: a qubit read inverted; none: ideal",
         ("step", "drift", "dead", "flip", "none"),
     )
-    factor: float = setting(2.0, "how much worse", (2.0, 5.0, 1.5))
-    over_ms: int = setting(60_000, "how long a drift takes", (60_000, 3_600_000), least=1)
+    factor: float = setting(2.0, "how much worse", (2.0, 5.0, 1.5), least=0.01, most=100)
+    over_ms: int = setting(60_000, "how long a drift takes", (60_000, 3_600_000), least=1, most=LONGEST_MS)
     qubit: int = setting(0, "the qubit that is dead or read inverted", (0, 1))
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from harness.faults._delays import duration_ms
 from harness.injection import Act, Call, Fault, Proceed, setting
 from harness.wire import LOST, Reply
 
@@ -30,7 +31,7 @@ class PolicyOutage(Fault):
         "500; timeout: silence; empty: no body; undefined: {}",
         ("500", "timeout", "empty", "undefined"),
     )
-    hang_ms: int = setting(600_000, "how long silence lasts")
+    hang_ms: int = duration_ms(600_000, "how long silence lasts")
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Decide nothing, in the way chosen."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from harness.injection import Act, Call, Fault, Proceed, setting
+from harness.faults._delays import duration_ms
+from harness.injection import Act, Call, Fault, Proceed
 from harness.wire import LOST
 
 
@@ -26,7 +27,7 @@ class PollHang(Fault):
         "Qiskit/qiskit#1686",
     )
 
-    ms: int = setting(600_000, "how long silence lasts", (600_000, 60_000))
+    ms: int = duration_ms(600_000, "how long silence lasts", 600_000, 60_000)
 
     def knows(self, call: Call) -> bool:
         """Status requests, unless others are named."""

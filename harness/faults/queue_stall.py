@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from harness.injection import Act, Call, Fault, Proceed, setting
+from harness.faults._delays import duration_ms
+from harness.injection import Act, Call, Fault, Proceed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class QueueStall(Fault):
         "rigetti/pyquil#1728",
     )
 
-    ms: int = setting(60_000, "how long the run is held", (60_000, 600_000, 5_000))
+    ms: int = duration_ms(60_000, "how long the run is held", 60_000, 600_000, 5_000)
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Hold the run, which keeps its place in the line."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from harness.faults._answers import RETRY_AFTER_HELP, refuse, retry_after
+from harness.faults._answers import RETRY_AFTER_HELP, named_wait_s, refuse, retry_after
 from harness.injection import Act, Call, Fault, Proceed, setting
 
 
@@ -26,7 +26,7 @@ class RateLimited(Fault):
     )
 
     retry_after: str = setting("seconds", RETRY_AFTER_HELP, ("seconds", "absent", "date", "huge", "past", "garbage"))
-    retry_after_s: int = setting(2, "the time it names", (2, 30))
+    retry_after_s: int = named_wait_s()
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Refuse in the backend's place."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from harness.faults._answers import refuse
+from harness.faults._delays import duration_ms
 from harness.injection import Act, Call, Fault, Proceed, setting
 from harness.wire import LOST
 
@@ -31,7 +32,7 @@ class ResponseLost(Fault):
         "break: the connection; 504: a gateway's answer; hang: silence until the client gives up",
         ("break", "504", "hang"),
     )
-    hang_ms: int = setting(600_000, "how long silence lasts")
+    hang_ms: int = duration_ms(600_000, "how long silence lasts")
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Proceed, then lose what came back."""

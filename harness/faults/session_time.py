@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from harness.faults._delays import duration_ms
 from harness.injection import Act, Call, Fault, Proceed, RunOutcome, setting
 
 
@@ -29,7 +30,7 @@ class SessionTime(Fault):
         "evicted: it closes after ms; kept: it closes ms after its time",
         ("evicted", "kept"),
     )
-    ms: int = setting(1_000, "so much time", (1_000, 604_800_000))
+    ms: int = duration_ms(1_000, "so much time", 1_000, 604_800_000)
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Let another time pass."""

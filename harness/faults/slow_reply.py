@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from harness.faults._delays import duration_ms
 from harness.faults._sites import EVERY, USUAL
 from harness.injection import Act, Call, Fault, Proceed, setting
 from harness.wire import Pace, Reply
@@ -22,9 +23,9 @@ class SlowReply(Fault):
     operations: ClassVar[tuple[str, ...]] = EVERY
     drawn: ClassVar[tuple[str, ...]] = USUAL
 
-    first_byte_ms: int = setting(0, "time until the headers leave", (0, 2_000))
+    first_byte_ms: int = duration_ms(0, "time until the headers leave", 0, 2_000)
     slice_bytes: int = setting(64, "bytes of the body that leave at once; 0: all", (64, 1, 0))
-    slice_ms: int = setting(200, "pause between two slices", (200, 20))
+    slice_ms: int = duration_ms(200, "pause between two slices", 200, 20)
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Answer rightly, at this pace."""

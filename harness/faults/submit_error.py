@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from harness.faults._answers import refuse
-from harness.injection import Act, Call, Fault, Proceed, setting
+from harness.faults._answers import error_status, refuse
+from harness.injection import Act, Call, Fault, Proceed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class SubmitError(Fault):
         "Qiskit/qiskit-aqua#884",
     )
 
-    status: int = setting(503, "the status of the answer", (503, 500, 400))
+    status: int = error_status(503, 500, 400)
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Refuse in the backend's place."""

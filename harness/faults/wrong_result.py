@@ -44,7 +44,7 @@ class WrongResult(Fault):
         ("reversed", "shots", "rounded", "resampled", "overwritten", "narrow", "uniform", "foreign"),
     )
     only_batches: bool = setting(False, "leave runs of one circuit alone", (False, True))
-    shots: int = setting(1024, "the number of shots told instead (way: shots)", (1024, 100), least=1)
+    shots: int = setting(1024, "the number of shots told instead (way: shots)", (1024, 100), least=1, most=1_000_000)
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Change what the backend says."""

@@ -7,9 +7,8 @@ from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
-from harness.injection import complaint
+from harness.injection import complaint, predicate_of
 from harness.inputs import families
-from harness.inputs.bindings_file import expression
 from harness.inputs.contract_values import contract_caps, contract_values
 from harness.inputs.nodes import Node, suggestion
 from harness.inputs.roles import ROLES
@@ -128,7 +127,7 @@ def fault_params(node: Node, fault: Node) -> dict[str, Any]:
     kind = families.fault(fault)
     entries = node.known_entries(kind.settings(), f"parameter of the fault {kind.name}")
     if "where" in entries and entries["where"].value:
-        expression(entries["where"])
+        entries["where"].parsed(predicate_of)
     if "on" in entries and kind.operations:
         for each in entries["on"].listing() if entries["on"].is_list else [entries["on"]]:
             each.one_of(kind.operations, f"operation of the fault {kind.name}")

@@ -156,7 +156,10 @@ class Protocol(Service):
     def site(self, request: Request) -> Site:
         """The operation, and the run it is about."""
         route, ids = self._find(request)
-        return Site("other") if route is None else Site(route.operation, self.run_id(ids))
+        if route is None:
+            return Site("other")
+        run = self.own(run_id := self.run_id(ids))
+        return Site(route.operation, run_id, run.order.metadata if run else {}, run.state if run else "")
 
     async def handle(self, request: Request) -> Reply:
         """Answer one request, at once: whatever takes time is a fault's doing."""

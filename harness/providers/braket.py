@@ -170,7 +170,7 @@ class Braket(Store):
         route, ids = self._find(request)
         if route is not None and route.answer == "_get_object":
             run = self._result_of(ids["bucket"], ids["key"])
-            return Site("other") if run is None else Site("result", run.id)
+            return Site("other") if run is None else Site("result", run.id, run.order.metadata, run.state)
         return super().site(request)
 
     def run_id(self, ids: Mapping[str, str]) -> str | None:

@@ -23,22 +23,38 @@ def _ref(name: str) -> Schema:
 
 
 _TEXT: Schema = {"type": "string"}
+_FLAG: Schema = {"type": "boolean"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _TIME: Schema = {"type": ["integer", "null"], "description": "nanoseconds since 2026-01-01T00:00:00Z"}
 _ANY: Schema = {"type": "object", "additionalProperties": True}
 _TEXTS: Schema = {"type": "array", "items": _TEXT}
 
+#: least and most of a recalibration
+FACTORS = (0.01, 100)
+
 SCHEMAS: Mapping[str, Schema] = {
     "Error": _object(error=_TEXT),
     "Health": _object(status={"const": "up"}, version=_TEXT),
-    "Parameter": _object(name=_TEXT, help=_TEXT, default={}),
+    "Parameter": _object(
+        name=_TEXT,
+        type=_TEXT,
+        default={},
+        choices={"type": "array", "description": "all there are if closed, else examples"},
+        closed=_FLAG,
+        help=_TEXT,
+        envelope={**_FLAG, "description": "common to all faults: where, when and how often"},
+    ),
     "Kind": _object(
         name=_TEXT,
+        summary=_TEXT,
         doc=_TEXT,
         layer=_TEXT,
+        service=_TEXT,
         operations=_TEXTS,
         evidence=_TEXTS,
-        params={"type": "array", "items": _ref("Parameter")},
+        parameters={"type": "array", "items": _ref("Parameter")},
+        example={**_TEXT, "description": "an item of a scenario's faults, in YAML"},
+        standalone={**_FLAG, "description": "whether a backend alone can have it"},
     ),
     "NewFault": _object(
         ("fault",),
@@ -46,7 +62,16 @@ SCHEMAS: Mapping[str, Schema] = {
         params=_ANY,
         for_ms={**_COUNT, "description": "a lease: the fault heals itself after so long; 0: never"},
     ),
-    "Fault": _object(id=_TEXT, fault=_TEXT, params=_ANY, fired={**_COUNT, "description": "how often it struck"}),
+    "Fault": _object(
+        id=_TEXT,
+        fault=_TEXT,
+        params=_ANY,
+        state={"enum": ["in force", "spent", "healed"], "description": "spent: it has struck as often as it may"},
+        fired={**_COUNT, "description": "how often it struck"},
+        for_ms={**_COUNT, "description": "its lease; 0: none"},
+        left_ms={"type": ["integer", "null"], "minimum": 0, "description": "of its lease"},
+        healed_by={"enum": [None, "request", "lease"]},
+    ),
     "Run": _object(
         id=_TEXT,
         device=_TEXT,
@@ -67,31 +92,48 @@ SCHEMAS: Mapping[str, Schema] = {
         name=_TEXT,
         qubits=_COUNT,
         region=_TEXT,
-        online={"type": "boolean"},
-        simulator={"type": "boolean"},
+        online=_FLAG,
+        simulator=_FLAG,
         waiting=_COUNT,
         calibrated_ns=_TIME,
         calibration={"type": ["string", "null"], "description": "digest of what it is calibrated to; null: ideal"},
     ),
     "Recalibration": _object(
-        ("factor",), factor={"type": "number", "exclusiveMinimum": 0, "description": "1: only the date changes"}
+        ("factor",),
+        factor={
+            "type": "number",
+            "minimum": FACTORS[0],
+            "maximum": FACTORS[1],
+            "description": "1: only the date changes",
+        },
     ),
     "NewCanary": _object(
         ("nonce",),
-        nonce={"type": "string", "minLength": 1},
+        nonce={"type": "string", "minLength": 1, "description": "a text of yours; another one gives another circuit"},
         qubits={"type": "integer", "minimum": 2, "maximum": 12, "default": 6},
     ),
     "Canary": _object(
         nonce=_TEXT,
         qubits=_COUNT,
-        outcome={**_COUNT, "description": "every shot gives it; bit k is qubit k"},
-        enough_shots=_COUNT,
-        qasm2=_TEXT,
-        qasm3=_TEXT,
-        ionq={**_ANY, "description": "the input of an IonQ job"},
+        outcome={
+            **_COUNT,
+            "description": "what every shot of the circuit gives on this server, whatever the device; bit k is qubit k",
+        },
+        enough_shots={
+            **_COUNT,
+            "description": "ask for so many shots at least: if all of them give the outcome, an honest run on another "
+            "backend gave them with a probability of at most 1e-9",
+        },
+        qasm2={**_TEXT, "description": "the circuit as OpenQASM 2"},
+        qasm3={**_TEXT, "description": "the circuit as OpenQASM 3"},
+        ionq={**_ANY, "description": "the circuit as the input of an IonQ job"},
     ),
     "Kinds": _list_of("Kind", "kinds"),
-    "Faults": _list_of("Fault", "faults"),
+    "Faults": _object(
+        faults={"type": "array", "items": _ref("Fault"), "description": "not healed, in the order they were added"},
+        healed={"type": "array", "items": _ref("Fault"), "description": "the last healed ones, in that order"},
+    ),
+    "Healed": _list_of("Fault", "healed"),
     "Runs": _list_of("Run", "runs"),
     "Devices": _list_of("Device", "devices"),
 }
@@ -129,7 +171,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="list_kinds", method="GET", path=f"{_BASE}/kinds", summary="Kinds of faults there are", gives="Kinds"
     ),
     Operation(name="read_kind", method="GET", path=f"{_BASE}/kinds/{{name}}", summary="One kind", gives="Kind"),
-    Operation(name="list_faults", method="GET", path=f"{_BASE}/faults", summary="Faults in force", gives="Faults"),
+    Operation(name="list_faults", method="GET", path=f"{_BASE}/faults", summary="Faults", gives="Faults"),
     Operation(
         name="add_fault",
         method="POST",
@@ -139,10 +181,18 @@ OPERATIONS: tuple[Operation, ...] = (
         gives="Fault",
         status=201,
     ),
-    Operation(name="clear_faults", method="DELETE", path=f"{_BASE}/faults", summary="Heal all faults", status=204),
-    Operation(name="read_fault", method="GET", path=f"{_BASE}/faults/{{id}}", summary="One fault", gives="Fault"),
     Operation(
-        name="remove_fault", method="DELETE", path=f"{_BASE}/faults/{{id}}", summary="Heal one fault", status=204
+        name="clear_faults", method="DELETE", path=f"{_BASE}/faults", summary="Heal all faults in force", gives="Healed"
+    ),
+    Operation(
+        name="read_fault",
+        method="GET",
+        path=f"{_BASE}/faults/{{id}}",
+        summary="One fault, healed or not",
+        gives="Fault",
+    ),
+    Operation(
+        name="remove_fault", method="DELETE", path=f"{_BASE}/faults/{{id}}", summary="Heal one fault", gives="Fault"
     ),
     Operation(
         name="list_runs",
@@ -173,7 +223,8 @@ OPERATIONS: tuple[Operation, ...] = (
         name="plant_canary",
         method="POST",
         path=f"{_BASE}/canaries",
-        summary="A circuit that only this server answers with the outcome told here: proof that a job ran on it",
+        summary="Plant a canary on this server: a circuit made from your nonce, and the one outcome that this server, "
+        "and no other backend, gives for it. A pipeline that reports that outcome has run it here",
         takes="NewCanary",
         gives="Canary",
         status=201,
@@ -223,8 +274,6 @@ def _path_schema(name: str) -> Schema:
 
 
 def _answer(operation: Operation) -> dict[str, Any]:
-    if operation.status == 204:
-        return {"description": "done"}
     schema = _ref(operation.gives) if operation.gives else {"type": "object"}
     return {"description": operation.gives or "the document", "content": _json(schema)}
 

@@ -6,12 +6,10 @@ others build on it.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
-import math
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -23,10 +21,11 @@ from harness.backend.orders import Run
 from harness.backend.runs import Backend
 from harness.clock import Clock
 from harness.errors import UsageProblem
-from harness.injection import Armed, Fault, Injector, known_faults
-from harness.model import FaultUse
+from harness.injection import Injector
+from harness.inputs.nodes import suggestion
 from harness.wire import Reply, Request
 from harness.worlds import _control_document as document
+from harness.worlds._fault_board import FaultBoard, Held, backend_faults, checked, kind_view
 
 PREFIX = "/qharness/"
 _JOB_LIMIT = 100
@@ -56,8 +55,8 @@ class ControlApi:
     """Answers what begins with PREFIX."""
 
     def __init__(self, backend: Backend, injector: Injector, clock: Clock, token: str) -> None:
-        self._backend, self._injector, self._clock, self._token = backend, injector, clock, token
-        self._leases: set[asyncio.Task[None]] = set()
+        self._backend, self._clock, self._token = backend, clock, token
+        self._board = FaultBoard(injector, clock)
         self._routes = tuple(_Route(o, getattr(self, f"_{o.name}")) for o in document.OPERATIONS)
 
     async def handle(self, request: Request) -> Reply:
@@ -75,9 +74,7 @@ class ControlApi:
 
     async def aclose(self) -> None:
         """End all leases."""
-        for task in list(self._leases):
-            task.cancel()
-        await asyncio.gather(*self._leases, return_exceptions=True)
+        await self._board.aclose()
 
     def _find(self, request: Request) -> tuple[_Route, dict[str, str]]:
         matching = [(r, m.groupdict()) for r in self._routes if (m := r.pattern.fullmatch(request.path))]
@@ -107,46 +104,34 @@ class ControlApi:
         return Reply.of_json(200, {"kinds": [kind_view(k) for k in backend_faults().values()]})
 
     async def _read_kind(self, request: Request, name: str) -> Reply:
-        if name not in backend_faults():
-            raise _Wrong(404, f"no fault is called {name!r}")
-        return Reply.of_json(200, kind_view(backend_faults()[name]))
+        kinds = backend_faults()
+        if name not in kinds:
+            raise _Wrong(404, f"no fault is called {name!r}. {suggestion(name, kinds)}")
+        return Reply.of_json(200, kind_view(kinds[name]))
 
     async def _list_faults(self, request: Request) -> Reply:
-        return Reply.of_json(200, {"faults": [_armed_view(a) for a in self._injector.uses]})
+        view = {"faults": _plain(self._board.in_force), "healed": _plain(self._board.healed)}
+        return Reply.of_json(200, view)
 
     async def _add_fault(self, request: Request) -> Reply:
         body = _body(request)
-        use = checked(body.get("fault"), body.get("params", {}))
-        lease_ms = body.get("for_ms", use.params.get("for_ms", 0))
+        use, lease_ms = checked(body.get("fault"), body.get("params", {})), body.get("for_ms", 0)
         if not _is_count(lease_ms):
             raise UsageProblem("for_ms is a number of milliseconds, 0 or more")
-        index = self._injector.add(use)
-        if lease_ms:
-            task = asyncio.create_task(self._lapse(index, lease_ms))
-            self._leases.add(task)
-            task.add_done_callback(self._leases.discard)
-        return Reply.of_json(201, _armed_view(self._armed(str(index))))
-
-    async def _lapse(self, index: int, after_ms: int) -> None:
-        await self._clock.sleep_ms(after_ms)
-        self._injector.remove(index)
+        return Reply.of_json(201, self._board.add(use, lease_ms).plain())
 
     async def _read_fault(self, request: Request, id: str) -> Reply:
-        return Reply.of_json(200, _armed_view(self._armed(id)))
+        if (found := self._board.find(id)) is None:
+            raise _Wrong(404, f"no fault of the id {id!r} is known")
+        return Reply.of_json(200, found.plain())
 
     async def _remove_fault(self, request: Request, id: str) -> Reply:
-        self._injector.remove(self._armed(id).index)
-        return Reply(204)
+        if (healed := self._board.heal(id)) is None:
+            raise _Wrong(404, f"no fault of the id {id!r} is in force")
+        return Reply.of_json(200, healed.plain())
 
     async def _clear_faults(self, request: Request) -> Reply:
-        self._injector.clear()
-        return Reply(204)
-
-    def _armed(self, id: str) -> Armed:
-        for armed in self._injector.uses:
-            if str(armed.index) == id:
-                return armed
-        raise _Wrong(404, f"no fault of the id {id!r} is in force")
+        return Reply.of_json(200, {"healed": _plain(self._board.heal_all())})
 
     # ------------------------------------------------------------ runs, devices, canaries
 
@@ -167,8 +152,9 @@ class ControlApi:
 
     async def _recalibrate_device(self, request: Request, name: str) -> Reply:
         device, factor = self._device(name), _body(request).get("factor")
-        if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < math.inf:
-            raise UsageProblem("factor is a number above 0")
+        least, most = document.FACTORS
+        if isinstance(factor, bool) or not isinstance(factor, int | float) or not least <= factor <= most:
+            raise UsageProblem(f"factor is a number from {least} to {most}")
         if device.calibration is None:
             raise UsageProblem(f"{name} is ideal; there is nothing to calibrate")
         measured = replace(device.calibration.drifted(factor), calibrated_ns=self._clock.now_ns())
@@ -223,77 +209,12 @@ class ControlApi:
         return int.from_bytes(hashlib.sha256(self._token.encode()).digest()[:8])
 
 
-def backend_faults() -> Mapping[str, type[Fault]]:
-    """Faults that a backend alone can have, by name: not those of other services, nor of a target's process."""
-    return {k: f for k, f in known_faults().items() if f.service == "backend" and f.layer != "process"}
-
-
-def checked(fault: object, params: object) -> FaultUse:
-    """A fault to add, its parameters of the right type; raises UsageProblem saying what is wrong."""
-    kinds = backend_faults()
-    if isinstance(fault, str) and fault in known_faults() and fault not in kinds:
-        raise UsageProblem(f"fault {fault} is none of a backend's; it needs a pipeline and a plan")
-    if not isinstance(fault, str) or fault not in kinds:
-        raise UsageProblem(f"no fault is called {fault!r}; known: {', '.join(sorted(kinds))}")
-    if not isinstance(params, dict):
-        raise UsageProblem("params is an object: parameter → value")
-    settings = kinds[fault].settings()
-    for name, value in params.items():
-        if name not in settings:
-            raise UsageProblem(f"fault {fault} has no parameter {name!r}; it has {', '.join(settings)}")
-        if not _alike(value, settings[name].default):
-            raise UsageProblem(f"parameter {name} of {fault} is like {settings[name].default!r}, not {value!r}")
-    _check_sites(kinds[fault], params.get("on", ()))
-    return FaultUse(fault=fault, params=params)
-
-
-def _check_sites(kind: type[Fault], on: Any) -> None:
-    if kind.operations and (strange := [o for o in on if o not in kind.operations]):
-        raise UsageProblem(f"fault {kind.name} can't strike {strange[0]!r}; it strikes {', '.join(kind.operations)}")
-
-
-def _alike(value: object, default: object) -> bool:
-    if isinstance(default, bool) or isinstance(value, bool):
-        return isinstance(value, bool) and isinstance(default, bool)
-    if isinstance(default, int):
-        return _is_count(value) or (isinstance(value, int) and default < 0)
-    if isinstance(default, float):
-        return isinstance(value, int | float)
-    if isinstance(default, tuple):
-        return isinstance(value, list)
-    return isinstance(value, type(default))
+def _plain(held: Sequence[Held]) -> list[dict[str, Any]]:
+    return [h.plain() for h in held]
 
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def kind_view(kind: type[Fault]) -> dict[str, Any]:
-    """A kind of fault, as JSON."""
-    return {
-        "name": kind.name,
-        "doc": (kind.__doc__ or "").strip(),
-        "layer": kind.layer,
-        "operations": list(kind.operations),
-        "evidence": list(kind.evidence),
-        "params": [
-            {
-                "name": name,
-                "default": list(s.default) if isinstance(s.default, tuple) else s.default,
-                "help": s.metadata["help"],
-            }
-            for name, s in kind.settings().items()
-        ],
-    }
-
-
-def _armed_view(armed: Armed) -> dict[str, Any]:
-    return {
-        "id": str(armed.index),
-        "fault": armed.use.fault,
-        "params": dict(armed.use.params),
-        "fired": armed.fired,
-    }
 
 
 def _run_view(run: Run) -> dict[str, Any]:

@@ -107,8 +107,16 @@ class Switchboard:
 
 def _call(exchange: _Exchange) -> Call:
     double, site = exchange.double, exchange.site
-    error = double.error_to(exchange.request)
-    return Call("http", double.service, site.operation, exchange.request, site.run, error=error)
+    return Call(
+        "http",
+        double.service,
+        site.operation,
+        exchange.request,
+        site.run,
+        site.metadata,
+        state=site.state,
+        error=double.error_to(exchange.request),
+    )
 
 
 @dataclass

@@ -26,7 +26,7 @@ SV1, IQM, RIGETTI, IONQ = (listed.arn(DEVICES[n]) for n in ("SV1", "Beryl", "Sir
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
-    with served("braket", seed=11, queue_ms=0) as running:
+    with served("braket", seed=11, queue_ms=0, shot_us=20) as running:
         yield running
 
 

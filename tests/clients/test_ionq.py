@@ -18,7 +18,7 @@ IDEAL = {"00": 0.5, "11": 0.5}
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
-    with served("ionq", seed=3, queue_ms=10) as found:
+    with served("ionq", seed=3, queue_ms=10, shot_us=20) as found:
         yield found
 
 

@@ -24,7 +24,7 @@ NONSENSE = "OPENQASM 3;\nqubit[1] q;\nbit[1] c;\nfrobnicate q[0];\nc = measure q
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
-    with served("oqtopus", seed=3, queue_ms=20) as found:
+    with served("oqtopus", seed=3, queue_ms=20, shot_us=20) as found:
         yield found
 
 
@@ -161,12 +161,12 @@ def test_the_account(client: Client) -> None:
 
 
 def test_another_token_is_not_let_in() -> None:
-    with (
-        served("oqtopus", key="right") as server,
-        Client("oqtopus", server) as client,
-        pytest.raises(ClientFailed, match="Unauthorized"),
-    ):
-        client.do("devices")
+    with served("oqtopus", key="right") as server:
+        wrong = {sdk: {**given, "OQTOPUS_API_TOKEN": "wrong"} for sdk, given in server.environment.items()}
+        with Client("oqtopus", server) as friend, Client("oqtopus", replace(server, environment=wrong)) as stranger:
+            assert friend.do("devices")
+            with pytest.raises(ClientFailed, match="Unauthorized"):
+                stranger.do("devices")
 
 
 def test_beside_another_protocol_its_links_lead_back_to_its_own_paths() -> None:

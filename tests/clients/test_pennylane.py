@@ -12,13 +12,13 @@ from tests.clients.agreement import agree
 from tests.clients.ionq_physics import ARIA, distribution, ghz, native_bell, published, wrong
 from tests.clients.server import Client, ClientFailed, Served, served
 
-SHOTS, MANY = 4_000, 40_000
+SHOTS, MANY = 4_000, 80_000
 FORTE = "qpu.forte-1"
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
-    with served("ionq", seed=3, queue_ms=10) as found:
+    with served("ionq", seed=3, queue_ms=10, shot_us=20) as found:
         yield found
 
 

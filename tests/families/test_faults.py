@@ -14,19 +14,22 @@ import pytest
 from harness.backend.circuit import Circuit, Gate
 from harness.backend.orders import Order
 from harness.doubles.policy import Policy
+from harness.errors import UsageProblem
 from harness.facts import FaultFired, RunAccepted
 from harness.injection import Call, Fault, build, known_faults
 from harness.model import FaultUse, Schedule
 from harness.providers.ionq import IonQ
 from harness.registry import modules
-from harness.wire import Reply, Request
-from tests.unit.backend.scene import KEY, Scene, bell, play
+from harness.wire import Reply
+from tests.unit.backend.scene import Scene, bell, play
 
 FAULTS = sorted(known_faults().items())
 AROUND = [(n, k) for n, k in FAULTS if k.layer != "process"]
 every = pytest.mark.parametrize(("name", "kind"), FAULTS, ids=[n for n, _ in FAULTS])
 around = pytest.mark.parametrize(("name", "kind"), AROUND, ids=[n for n, _ in AROUND])
 LONG_MS = 10_000_000
+#: whole numbers that are only compared or told on: any will do
+COUNTS = ("qubit", "max_shots", "slice_bytes")
 BELL = Circuit(2, (Gate("h", (0,)), Gate("x", (1,), (0,))))
 
 
@@ -75,6 +78,9 @@ async def _requests(scene: Scene, q: IonQ, site: str, kind: type[Fault], count: 
         "list": ("GET", "/v0.4/jobs", None),
         "device": ("GET", "/v0.4/backends/simulator", None),
     }
+    assert site in sites, (
+        f"IonQ's dialect is not asked for a {site}: say how in tests/families/test_faults.py: _requests"
+    )
     return [await scene.send(q, *sites[site]) for _ in range(count)]
 
 
@@ -82,7 +88,7 @@ async def _jobs(scene: Scene, q: IonQ, all_shots: Sequence[int]) -> dict[str, st
     """A job in each state: state → id."""
     ids = []
     for shots in all_shots:
-        ids.append(json.loads((await q.handle(_submission(shots))).body)["id"])
+        ids.append(json.loads((await scene.send(q, "POST", "/v0.4/jobs", bell(shots))).body)["id"])
         await scene.clock.sleep_ms(1_500)
     return dict(zip(("completed", "started", "submitted"), ids, strict=False))
 
@@ -94,10 +100,6 @@ def _state_it_knows(scene: Scene, kind: type[Fault], site: str) -> str:
     return next((s for s in states if fault.knows(Call(fault.layer, "backend", site, state=s))), states[0])
 
 
-def _submission(shots: int) -> Request:
-    return Request("POST", "/v0.4/jobs", {}, KEY, json.dumps(bell(shots)).encode())
-
-
 def fired(scene: Scene) -> list[FaultFired]:
     """How often anything struck."""
     return scene.facts(FaultFired)
@@ -105,30 +107,52 @@ def fired(scene: Scene) -> list[FaultFired]:
 
 def test_a_file_is_a_fault() -> None:
     """One each, called like its file."""
-    assert [m.__name__.rsplit(".", 1)[-1] for m in modules("harness.faults")] == [n for n, _ in FAULTS]
+    files = {m.__name__.rsplit(".", 1)[-1] for m in modules("harness.faults")}
+    assert files == {n for n, _ in FAULTS}, "a file of harness/faults holds one fault, whose `name` is the file's"
 
 
 @every
 def test_it_says_what_it_does_and_where_it_was_seen(name: str, kind: type[Fault]) -> None:
-    """A docstring of its own; evidence as owner/repo#number, or the word that there is none."""
-    doc = kind.__doc__ or ""
-    assert len(doc.split()) >= 15
-    assert kind.evidence or re.search(r"no\s+evidence", doc)
-    assert all(re.fullmatch(r"[\w.-]+/[\w.-]+#\d+", e) for e in kind.evidence)
-    assert len(set(kind.evidence)) == len(kind.evidence)
-    assert kind.operations
-    assert set(kind.drawn) <= set(kind.operations)
+    """A docstring of its own; evidence, if there is any, as owner/repo#number."""
+    words = (kind.__doc__ or "").split()
+    assert len(words) >= 15, (
+        f"say in {kind.__name__}'s docstring what it does and where that was seen: 15 words at least"
+    )
+    odd = [e for e in kind.evidence if not re.fullmatch(r"[\w.-]+/[\w.-]+#\d+", e)]
+    assert not odd, f"evidence is written owner/repo#number, not {odd}"
+    assert len(set(kind.evidence)) == len(kind.evidence), "the same evidence twice"
+    assert kind.operations, f"say in `operations` of {kind.__name__} which requests or stages it can strike"
+    assert set(kind.drawn) <= set(kind.operations), "agents can draw only what `operations` has"
 
 
 @every
 def test_its_parameters_can_be_drawn_and_explained(name: str, kind: type[Fault]) -> None:
     """Help, a default, and choices that begin with the default, which is the simplest."""
     for field in kind.settings().values():
-        assert field.metadata.get("help"), field.name
-        assert field.default is not MISSING, field.name
+        assert field.metadata.get("help"), f"{field.name}: make it by harness.injection.setting(default, help, choices)"
+        assert field.default is not MISSING, f"{field.name}: give it a default"
         choices = field.metadata["choices"]
-        assert choices[0] == field.default, field.name
-        assert len(set(choices)) == len(choices), field.name
+        assert choices[0] == field.default, f"{field.name}: begin its choices with its default, the simplest"
+        assert len(set(choices)) == len(choices), f"{field.name}: a choice twice"
+
+
+@every
+def test_its_numbers_have_bounds(name: str, kind: type[Fault]) -> None:
+    """Whatever is beyond them, or no number at all, is refused by name; nothing breaks on it later."""
+    for field in kind.settings().values():
+        if isinstance(field.default, bool) or not isinstance(field.default, int | float):
+            continue
+        bounds = field.metadata
+        beyond: list[float] = [float("nan"), float("inf")] if isinstance(field.default, float) else []
+        beyond += [bounds["least"] - 1] if bounds["least"] is not None else []
+        beyond += [bounds["most"] + 1, 10**400] if bounds["most"] is not None else []
+        unbounded = f"{field.name}: bound it by least= and most= of harness.injection.setting"
+        assert field.name in Fault.settings() or bounds["most"] is not None or field.name in COUNTS, unbounded
+        for value in beyond:
+            with pytest.raises(UsageProblem, match=rf"fault {name}: {field.name} must be"):
+                build(FaultUse(fault=name, params={field.name: value}))
+        for value in (bounds["least"], bounds["most"]):
+            build(FaultUse(fault=name, params={} if value is None else {field.name: value}))
 
 
 @every

@@ -19,7 +19,7 @@ HOUR_MS = 3_600_000
 LOOK_AFTER_MS = {"queue_stall": 4_500, "run_overrun": 4_500}
 
 #: fault → where it shows best, if not at the first place that it knows
-PLAYED_AT: Mapping[str, tuple[str, ...]] = {"wrong_tenant": ("status",)}
+PLAYED_AT: Mapping[str, tuple[str, ...]] = {"wrong_tenant": ("status",), "duplicate_delivery": ("submit",)}
 #: faults whose play is a story of its own, wherever they strike
 STORIES = ("stale_reply", "wrong_tenant")
 #: faults that are looked at in more than one request

@@ -1,4 +1,8 @@
-"""What must be seen on the wire of each fault: asserts about one play with the fault beside one without it."""
+"""What must be seen on the wire of each fault: asserts about one play with the fault beside one without it.
+
+A new fault names its check in ``CHECKS``: one of these, or one of its own that says what its bytes must be. That they
+differ is no check by itself: so do those of a fault that does something else.
+"""
 
 from __future__ import annotations
 

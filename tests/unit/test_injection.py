@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 
 from harness.errors import UsageProblem
 from harness.facts import FaultArmed, FaultFired
-from harness.injection import Call, Fault, build, known_faults
+from harness.injection import Call, Fault, build, known_faults, predicate_of
 from harness.model import FaultUse
+from harness.providers.ionq import IonQ
 from harness.wire import Reply, Request
-from tests.unit.backend.scene import Scene, play
+from tests.unit.backend.scene import Scene, bell, play
 
 FINE = Reply(200)
 
@@ -56,7 +58,7 @@ def struck(params: Mapping[str, Any], *calls: Call) -> list[bool]:
 # ---------------------------------------------------------------- how often, where, when
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 4), st.integers(0, 3), st.integers(0, 9))
 def test_it_lets_some_pass_and_strikes_so_many(skip: int, times: int, n: int) -> None:
     wanted = [i >= skip and (times == 0 or i < skip + times) for i in range(n)]
@@ -353,3 +355,52 @@ def test_what_is_added_wrong_is_refused() -> None:
         assert scene.injector.uses == ()
 
     play(act)
+
+
+# ---------------------------------------------------------------- predicates that could never strike
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("nope > 3", "nothing is called 'nope'; there are method, path, query, headers"),
+        ("method == 'GET' && stat == 'ready'", "nothing is called 'stat'"),
+        ("path.foo()", "nothing is called 'foo'"),
+        ("1 + 1", "is neither true nor false"),
+        ("[1].exists(z, z == 1) && y", "nothing is called 'y'"),
+    ],
+)
+def test_a_predicate_that_says_nothing_is_refused(where: str, words: str) -> None:
+    with pytest.raises(UsageProblem, match=words):
+        predicate_of(where)
+
+
+@pytest.mark.parametrize(
+    "where", ["true", "path.contains('x') || size(body.input) > 3", "[1, 2].all(n, n > 0)", "has(query.limit)"]
+)
+def test_a_predicate_that_says_something_is_taken(where: str) -> None:
+    assert predicate_of(where).source == where
+
+
+def test_what_is_neither_true_nor_false_strikes_nothing() -> None:
+    assert struck({"where": "body.shots", "times": 0}, call(body=b'{"shots": 3}')) == [False]
+
+
+def test_a_request_about_a_run_knows_its_metadata_and_state() -> None:
+    async def act(scene: Scene) -> list[int]:
+        ionq = IonQ.make(scene.south, {})
+        jobs = []
+        for user in ("ann", "bob"):
+            reply = await scene.send(ionq, "POST", "/v0.4/jobs", bell(10, "simulator", metadata={"user": user}))
+            jobs.append(json.loads(reply.body)["id"])
+        states = [(await scene.send(ionq, "GET", f"/v0.4/jobs/{job}")).status for job in jobs]
+        await scene.clock.sleep_ms(5_000)
+        states += [(await scene.send(ionq, "GET", f"/v0.4/jobs/{job}")).status for job in jobs]
+        await ionq.aclose()
+        return states
+
+    params = {"on": ["status"], "times": 0, "status": 500}
+    about_bob = {**params, "where": "metadata.user == 'bob'"}
+    once_done = {**params, "where": "state == 'completed'"}
+    assert play(act, [use("http_error", **about_bob)]) == [200, 500, 200, 500]
+    assert play(act, [use("http_error", **once_done)]) == [200, 200, 500, 500]

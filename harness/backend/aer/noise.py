@@ -36,9 +36,7 @@ _US = 1e3  # nanoseconds
 @lru_cache(maxsize=256)
 def model(calibration: Calibration, pairs: tuple[tuple[int, int], ...], readout: bool) -> Any:
     """For the calibration's qubits, all of them, and these pairs; readout errors only if asked for."""
-    gates = [g for g in native_gates(calibration.native) if g not in _FREE]
-    single = [g for g in gates if g in _SINGLE]
-    double = [g for g in gates if g not in _SINGLE]
+    single, double = erring(calibration.native)
     found = NoiseModel(basis_gates=["rz", *single, *double, "unitary"])
     for k, qubit in enumerate(calibration.qubits):
         found.add_quantum_error(error_1q(qubit, calibration.duration_1q_ns), single, [k], warnings=False)
@@ -50,6 +48,12 @@ def model(calibration: Calibration, pairs: tuple[tuple[int, int], ...], readout:
         error = error_2q(pair, calibration.error_of(a, b), calibration.duration_2q_ns)
         found.add_quantum_error(error, double, [a, b], warnings=False)
     return found
+
+
+def erring(native: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """What circuits are made of on a device and is not free: gates on one qubit, and those on two."""
+    gates = [g for g in native_gates(native) if g not in _FREE]
+    return [g for g in gates if g in _SINGLE], [g for g in gates if g not in _SINGLE]
 
 
 def pairs_of(lowered: Any) -> tuple[tuple[int, int], ...]:

@@ -23,7 +23,7 @@ from harness.backend.unreadable import Unreadable
 T = TypeVar("T")
 
 #: steps of a circuit, statements played to get them, and how deep gates, blocks and loops may be nested
-MOST_STEPS, _MOST_PLAYED, _DEEPEST = 150_000, 300_000, 40
+MOST_STEPS, _MOST_PLAYED, _DEEPEST = 60_000, 120_000, 40
 _NUMBERS = frozenset({"float", "int", "uint", "angle", "bool"})
 _REFUSED = frozenset({"def", "extern", "defcal", "cal", "defcalgrammar", "while", "switch", "opaque", "return", "end"})
 _LEFT_OUT = frozenset({"barrier", "delay", "nop"})

@@ -202,6 +202,7 @@ if __name__ == "__main__":
         describe=describe,
         bell=bell,
         ghz=ghz,
+        first=first,
         batch=batch,
         submit=submit,
         result=result,

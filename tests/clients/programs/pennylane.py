@@ -47,8 +47,7 @@ def bell(shots=1000, device="simulator", noise=None, seed=None):
 
 def first(shots=1000, device="simulator"):
     """X on the first of three wires."""
-    gates = [qml.PauliX(0), qml.Identity(1), qml.Identity(2)]
-    script = qml.tape.QuantumScript(gates, [qml.counts(wires=range(3))], shots=shots)
+    script = qml.tape.QuantumScript([qml.PauliX(0)], [qml.counts(wires=range(3))], shots=shots)
     (counts,) = _device(device, 3).batch_execute([script])
     return counted(counts)
 

@@ -48,7 +48,16 @@ class Scene:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         request = Request(method, path, Request.parse_query(query), KEY if headers is None else headers, raw)
         site = double.site(request)
-        call = Call("http", double.service, site.operation, request, site.run, error=double.error_to(request))
+        call = Call(
+            "http",
+            double.service,
+            site.operation,
+            request,
+            site.run,
+            site.metadata,
+            state=site.state,
+            error=double.error_to(request),
+        )
         reply: Reply = LOST
         try:
             reply = await self.injector.run(call, lambda c: double.handle(c.request))

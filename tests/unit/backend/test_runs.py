@@ -10,9 +10,10 @@ from itertools import pairwise
 import pytest
 
 from harness.backend.circuit import Circuit, Gate
-from harness.backend.devices import DEVICES
+from harness.backend.devices import DEVICES, QueueTime
 from harness.backend.orders import Order, Run
 from harness.backend.runs import Backend
+from harness.clock import NS_PER_MS
 from harness.errors import ContractBroken
 from harness.facts import CancelReceived, RunAccepted, RunEnded, RunStarted
 from harness.model import FaultUse, Schedule
@@ -292,5 +293,45 @@ def test_closing_leaves_no_task_and_tells_of_a_breakdown() -> None:
         await scene.clock.sleep_ms(60_000)
         with pytest.raises(ContractBroken, match="nonsense"):
             await broken.aclose()
+
+    play(act)
+
+
+def test_a_run_waits_as_long_as_its_queue_draws() -> None:
+    """A device with a queue time: not its usual wait, another wait for each run, and what it tells is what happens."""
+
+    async def act(scene: Scene) -> list[int]:
+        queue = QueueTime(kind="uniform", a_ms=60_000, b_ms=61_000)
+        device = replace(FORTE, queue=queue)
+        b = Backend(scene.clock, scene.recorder, scene.injector, scene.south.seed, [device])
+        waits = []
+        for _ in range(3):
+            run = b.submit(order())
+            assert b.look(run).wait_ms == run.wait_ms
+            await scene.clock.sleep_ms(600_000)
+            assert run.started_ns is not None
+            waits.append((run.started_ns - run.submitted_ns) // NS_PER_MS)
+            assert waits[-1] == run.wait_ms
+        await b.aclose()
+        return waits
+
+    waits = play(act)
+    assert len(set(waits)) == 3
+    assert all(60_000 <= w <= 61_000 for w in waits)
+    assert play(act) == waits != play(act, seed=2)
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_equal_runs_are_sampled_anew(sampled: bool) -> None:
+    """The same circuit on the same device, twice: an ideal device's counts too, if it gives any."""
+
+    async def act(scene: Scene) -> None:
+        b = backend(scene)
+        device = "simulator" if sampled else FORTE.name
+        first, second = (b.submit(order(device=device, sampled=sampled)) for _ in range(2))
+        await scene.clock.sleep_ms(60_000)
+        assert first.readouts[0].weights != second.readouts[0].weights
+        assert first.readouts[0].memory() != second.readouts[0].memory()
+        await b.aclose()
 
     play(act)

@@ -222,3 +222,7 @@ def test_a_plan_that_cannot_be_played_is_told(
     assert said in " ".join(out.split())
     assert re.search(r"\n      (Write|Known:|Did you mean) ", out), "the advice has a line of its own"
     assert not re.search("bug in qharness|not reproduced", out)
+
+
+def test_what_is_below_a_group_is_not_a_command_of_its_own() -> None:
+    assert set(cli.qharness.commands) == {"backend", "check", "fault", "judge", "prove", "replay", "run", "smoke"}

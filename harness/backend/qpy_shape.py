@@ -52,7 +52,7 @@ def check(data: bytes) -> None:
     walk = _Walk(data, version)
     try:
         walk.file(programs)
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OverflowError):
         raise Unreadable("this QPY can't be read: it ends too early") from None
 
 

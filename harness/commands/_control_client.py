@@ -111,10 +111,9 @@ def _named(url: str, token: str | None, servers: tuple[Known, ...]) -> ControlCl
 
 
 def _base(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or _place(url) is None:
+    if _place(url) is None or urlsplit(url).scheme not in ("http", "https"):
         raise UsageProblem(f"{url!r} is no URL of a server; write for instance http://127.0.0.1:8700")
-    return f"{parts.scheme}://{parts.netloc}"
+    return f"{urlsplit(url).scheme}://{urlsplit(url).netloc}"
 
 
 def _place(url: str) -> tuple[str, int] | None:
@@ -226,7 +225,7 @@ class ControlClient:
         except urllib.error.HTTPError as error:
             with error:
                 raise UsageProblem(str(self._understood(error.read(), "error")["error"])) from None
-        except HTTPException:
+        except (HTTPException, UnicodeError):
             raise self._stranger() from None
         except OSError as error:
             reason = getattr(error, "reason", error)

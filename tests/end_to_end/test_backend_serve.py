@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
+import termios
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands._control_client import ControlClient
+from harness.injection import known_faults
 from tests.clients.server import served
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +89,16 @@ def test_what_it_prints_can_be_sourced(tmp_path: Path) -> None:
                 check=True,
             )
             assert shell.stdout.split() == [f"{url}/v0.4", url]
+        assert f'a.APIClient.BASE_URL = "{url}/v0.4"' in (tmp_path / "env").read_text()
+
+
+def test_what_it_prints_lets_in_where_only_some_keys_are(tmp_path: Path) -> None:
+    with served("ionq", key=["secret=physics", "other"], quiet=True) as server:
+        assert server.environment["qiskit-ionq"]["IONQ_API_KEY"] == "secret"
+        headers = {"authorization": f"apiKey {server.environment['qiskit-ionq']['IONQ_API_KEY']}"}
+        request = urllib.request.Request(f"{server.url}/v0.4/jobs", headers=headers)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+            assert answer.status == 200
 
 
 def test_its_file_is_for_its_user_alone(tmp_path: Path) -> None:
@@ -98,15 +112,24 @@ def test_faults_come_and_go_from_the_command_line(tmp_path: Path) -> None:
     with serving(tmp_path) as (child, _):
         added = qharness(tmp_path, "fault", "add", "latency", "ms=20", "times=0", "on=device,list")
         assert added.stdout == "0  latency ms=20 on=device,list times=0\n", added.stderr
+        leased = qharness(tmp_path, "fault", "add", "noop", "where=method == 'PUT'", "--for", "90s")
+        assert leased.stdout.startswith("1  noop where='method == '\"'\"'PUT'\"'\"'', "), leased.stderr
         url = only_server(tmp_path)[1]["url"]
         urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{url}/v0.4/backends").close()
         assert child.stderr is not None
         line = child.stderr.readline()
         assert re.fullmatch(r"200 +\d+\.\d ms  ionq GET /v0\.4/backends  <- latency\n", line)
-        shown = qharness(tmp_path, "fault", "show")
-        assert shown.stdout == "0  latency ms=20 on=device,list times=0  struck 1 times\n"
-        assert qharness(tmp_path, "fault", "clear", "0").returncode == 0
-        assert qharness(tmp_path, "fault", "show", "--server", url).stdout == "no fault is in force\n"
+        latency, noop = qharness(tmp_path, "fault", "show").stdout.splitlines()
+        assert latency == "0  latency ms=20 on=device,list times=0  in force, struck once"
+        assert re.search(r"  in force, never struck, \d+\.\d s of 90 s left$", noop)
+        healed = "0  latency ms=20 on=device,list times=0  healed, struck once\n"
+        assert qharness(tmp_path, "fault", "clear", "0").stdout == healed
+        assert "  healed, never struck\n" in qharness(tmp_path, "fault", "clear").stdout
+        assert qharness(tmp_path, "fault", "clear").stdout == "no fault was in force\n"
+        local = url.replace("127.0.0.1", "localhost")
+        assert qharness(tmp_path, "fault", "show", "--server", local).stdout.startswith(
+            f"no fault is in force\n{healed}"
+        )
         gone = qharness(tmp_path, "fault", "clear", "0")
         assert (gone.returncode, gone.stderr) == (2, "qharness: no fault of the id '0' is in force\n")
 
@@ -117,11 +140,23 @@ def test_faults_come_and_go_from_the_command_line(tmp_path: Path) -> None:
         (("fault", "add", "latncy"), "no fault is called 'latncy'; did you mean 'latency'?"),
         (("fault", "add", "latency", "mss=1"), "no parameter of latency is called 'mss'; did you mean 'ms'?"),
         (("fault", "add", "latency", "ms"), "'ms' is no setting; write for instance times=2"),
+        (("fault", "add", "latency", "ms=soon"), "ms must be a whole number, not 'soon'"),
+        (("fault", "add", "latency", "after_step=s1"), "after_step names a step of a plan, and none is played here"),
+        (("fault", "add", "crash"), "fault crash is none of a backend's: it strikes the pipeline's process"),
         (("fault", "list", "latncy"), "no fault is called 'latncy'; did you mean 'latency'?"),
         (("fault", "show"), "no server runs here; start one with: qharness backend serve"),
         (("fault", "show", "--server", "nowhere"), "'nowhere' is no URL of a server"),
         (("backend", "serve", "--protocol", "ionk"), "no protocol is called 'ionk'; did you mean 'ionq'?"),
         (("backend", "serve", "--device", "simulater"), "no device is called 'simulater'; did you mean 'simulator'?"),
+        (("backend", "serve", "--device", "nofile.json"), "nofile.json: can't be read: No such file or directory"),
+        (
+            ("backend", "serve", "--protocol", "ibm", "--device", "Minase"),
+            "ibm lists none of the devices given: Minase",
+        ),
+        (("backend", "serve", "--key", ""), "--key '' has no key; write KEY or KEY=TENANT"),
+        (("backend", "serve", "--key", "=x"), "--key '=x' has no key; write KEY or KEY=TENANT"),
+        (("backend", "serve", "--key", "a b"), "--key 'a b' can't be sent in a header"),
+        (("backend", "serve", "--key", "a", "--key", "a=b"), "--key 'a' is given twice"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -160,14 +195,43 @@ def test_a_dead_servers_file_misleads_nobody(tmp_path: Path) -> None:
         child.kill()
         child.wait(20)
         assert only_server(tmp_path)
+        url = only_server(tmp_path)[1]["url"]
+        told = f"qharness: no server answers at {url}: Connection refused\n"
+        assert qharness(tmp_path, "fault", "show", "--server", url).stderr == told
         assert "no server runs here" in qharness(tmp_path, "fault", "show").stderr
 
 
+def test_faults_are_listed_one_a_line_for_whoever_searches_them(tmp_path: Path) -> None:
+    lines = qharness(tmp_path, "fault", "list").stdout.splitlines()
+    assert sorted(line.split()[0] for line in lines) == sorted(known_faults())
+    marked = [line.split()[0] for line in lines if "Only in a scenario" in line]
+    assert marked == ["policy_outage", "crash"]
+    assert not any("``" in line for line in lines)
+
+
+def test_lists_fit_a_terminal(tmp_path: Path) -> None:
+    main, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    argv = [*QHARNESS, "fault", "list", "http_error"]
+    with subprocess.Popen(argv, cwd=ROOT, env=environment(tmp_path), stdout=terminal) as child:
+        os.close(terminal)
+        shown = b""
+        while part := _read(main):
+            shown += part
+    os.close(main)
+    assert child.returncode == 0
+    assert max(map(len, shown.decode().splitlines())) in range(60, 81)
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # so Linux says that the other end is closed
+        return b""
+
+
 @pytest.mark.parametrize("arguments", [("fault", "list"), ("fault", "list", "latency"), ("backend", "devices")])
-def test_lists_fit_a_terminal(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    ran = qharness(tmp_path, *arguments)
-    assert ran.returncode == 0
-    assert [line for line in ran.stdout.splitlines() if len(line) > 80] == []
+def test_lists_are_json_on_request(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     as_json = qharness(tmp_path, *arguments, "--format", "json")
     assert json.loads(as_json.stdout)
 

@@ -288,7 +288,7 @@ def test_what_goes_over_the_wire(protocol: str, label: str) -> None:
     plain, struck = played(protocol, case, False), played(protocol, case, True)
     assert struck.fired, (
         f"{case.fault} never struck: {protocol} was asked for a {case.operation}. If that is no play for it, name "
-        "another in PLAYS (here) or PLAYED_AT (wire_cases.py); if the protocol has no place for it, say why in PLACELESS"
+        "another in PLAYS (here) or PLAYED_AT (wire_cases.py); if the protocol has no place for it, why: PLACELESS"
     )
     named = {(protocol, case.fault, s) for s in _settings(case)}
     silent, otherwise = (not named.isdisjoint(table) for table in (SILENT, SAID_OTHERWISE))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import cmath
 import io
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +15,6 @@ from qiskit import qpy
 from qiskit.circuit import CircuitError, Clbit, ControlledGate
 from qiskit.circuit.classical import expr
 from qiskit.circuit.library import UnitaryGate, get_standard_gate_name_mapping
-from qiskit.exceptions import QiskitError
 
 from harness.backend import qpy_shape
 from harness.backend.circuit import Branch, Circuit, Gate, Measure, Reset, Step, closed
@@ -24,7 +25,7 @@ from harness.backend.unreadable import Unreadable
 _VERSION_AT = 6
 _MOST_STEPS = 150_000
 _DEEPEST, _WIDEST_MATRIX, _WIDEST_UNPACKED = 40, 6, 64
-_LEFT_OUT = frozenset({"barrier", "delay", "id", "global_phase", "noop"})
+_LEFT_OUT = frozenset({"barrier", "id", "global_phase", "noop"})
 _KINDS = get_standard_gate_name_mapping()
 _CONDITION = "a condition compares measured bits with a number; others are not supported here"
 
@@ -40,15 +41,28 @@ class Loaded:
 
     def bind(self, values: Sequence[float]) -> Circuit:
         """With values for its parameters, in their order; raises Unreadable."""
-        try:
+        with _unreadable("the circuit's values can't be used"):
             bound = self.circuit
             if self.parameters:
                 bound = bound.assign_parameters(dict(zip(bound.parameters, values, strict=True)))
             return circuit_of(bound)
-        except RecursionError:
-            raise Unreadable("the circuit is nested too deeply") from None
-        except (QiskitError, ValueError, TypeError, KeyError, IndexError, ZeroDivisionError) as error:
-            raise Unreadable(f"the circuit's values can't be used: {error}") from None
+
+
+@contextmanager
+def _unreadable(what: str) -> Iterator[None]:
+    """Anything that goes wrong inside, as Unreadable: the reader promises no particular exceptions for broken files."""
+    try:
+        yield
+    except Unreadable:
+        raise
+    except RecursionError:
+        raise Unreadable("the circuit is nested too deeply") from None
+    except Exception as error:
+        raise Unreadable(f"{what}: {str(error)[:200]}") from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of the reader's Rust part, no Exception
+            raise
+        raise Unreadable(f"{what}: it is broken") from None
 
 
 def load(data: bytes) -> tuple[Loaded, ...]:
@@ -56,18 +70,11 @@ def load(data: bytes) -> tuple[Loaded, ...]:
     qpy_shape.check(data)
     if data[_VERSION_AT] > qpy.common.QPY_VERSION:
         raise Unreadable(f"this is QPY version {data[_VERSION_AT]}; up to {qpy.common.QPY_VERSION} is read here")
-    try:
+    with _unreadable("this QPY can't be read"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # written by another version of qiskit: fine if it can be read
             found = qpy.load(io.BytesIO(data))
-    except (Exception, RecursionError) as error:
-        # the reader promises no particular exceptions for broken files
-        raise Unreadable(f"this QPY can't be read: {str(error)[:200]}") from None
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # of the reader's Rust part, no Exception
-            raise
-        raise Unreadable("this QPY can't be read: it is broken") from None
-    return tuple(Loaded(c, tuple(p.name for p in c.parameters)) for c in found)
+        return tuple(Loaded(c, tuple(p.name for p in c.parameters)) for c in found)
 
 
 def circuit_of(source: Any) -> Circuit:
@@ -95,6 +102,9 @@ class _Walk:
             raise Unreadable("the circuit is nested too deeply")
         found: list[Step] = []
         for item in source.data:
+            if item.name == "delay":
+                _check_delay(item.params)
+                continue
             on = [qubits[q] for q in item.qubits]
             into = [clbits[c] for c in item.clbits]
             for step in self._made(item.operation, on, into, clbits, depth):
@@ -176,6 +186,13 @@ class _Walk:
                 raise Unreadable(f"{operation.name} can't be controlled")
             yield replace(step, controls=(*controls, *step.controls), label="")
         yield from off
+
+
+def _check_delay(params: Sequence[Any]) -> None:
+    """Without making the instruction: QPY loses units, so qiskit itself refuses good ones (7.25 ns, or parameters)."""
+    for duration in params:
+        if isinstance(duration, int | float) and not 0 <= duration < math.inf:
+            raise Unreadable(f"a delay can't last {duration}")
 
 
 def _native(operation: Any) -> tuple[str, ...]:

@@ -99,7 +99,11 @@ def _packages(table: Table, sdk: Sdk) -> str:
 def _dangers(table: Table) -> str:
     """Per client: the rows in which it does the worst."""
     kinds: Mapping[str, Callable[[Cell, Row], bool]] = {
-        "more runs accepted than were asked for": _is_duplicate,
+        "more runs accepted than were asked for": lambda cell, row: cell.runs > _wanted(row),
+        "… by the client's own doing": _is_duplicate,
+        "… because the network delivered a submission twice": lambda cell, row: (
+            cell.runs > _wanted(row) and not _is_duplicate(cell, row)
+        ),
         "an exception instead of an id, though a run was accepted": _is_orphan,
         "does not come back": lambda cell, row: cell.outcome == "hang",
         "a result that is not the circuit's": lambda cell, row: cell.outcome in ("wrong", "other"),

@@ -371,6 +371,53 @@ def test_a_broken_qpy_is_a_circuit_or_unreadable(version: int) -> None:
                 continue
 
 
+def delayed(duration: float, unit: str, old: bytes, new: bytes, version: int) -> bytes:
+    """A file with a delay whose duration, written as ``old``, is overwritten."""
+    circuit = QuantumCircuit(1, 1)
+    circuit.delay(duration, 0, unit)
+    data = dumped(circuit, version=version)
+    assert data.count(old) == 1
+    return data.replace(old, new)
+
+
+@pytest.mark.parametrize("version", [13, 16, VERSIONS[-1]])
+def test_a_delay_that_can_not_be_is_unreadable(version: int) -> None:
+    """Found by mutation: qiskit refuses it, or stumbles over it, only when the instruction is looked at."""
+    double, order = struct.Struct("!d" if version == 18 else "<d"), "!q" if version == 18 else "<q"
+    seven = struct.pack(order, 7)
+    broken = [delayed(7, "dt", seven, struct.pack(order, -7), version)]
+    for bad in (-7.25, math.nan, math.inf, -math.inf):
+        broken.append(delayed(7.25, "ns", double.pack(7.25), double.pack(bad), version))
+    for data in broken:
+        with pytest.raises(Unreadable, match="delay can't last"):
+            from_qpy(data)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_delays_change_nothing(version: int) -> None:
+    """Also those whose unit QPY loses: fractions of nanoseconds, and parameters."""
+    time = Parameter("time")
+    circuit = QuantumCircuit(2)
+    circuit.h(0)
+    circuit.delay(7.25, 0, "ns")
+    circuit.delay(time, 1, "us")
+    (template,) = templates_from_qpy(dumped(circuit, version=version))
+    assert template.bind([2.5]).gates == (Gate("h", (0,)),)
+    with pytest.raises(Unreadable, match="delay can't last"):
+        template.bind([-2.5])
+
+
+@pytest.mark.parametrize("offset", [2**63 - 1, 2**63, 2**64 - 1, 10_000])
+def test_a_circuit_that_begins_nowhere_is_unreadable(offset: int) -> None:
+    """Found by mutation: where the file says that its circuit begins, larger than any place."""
+    data = bytearray(dumped(measured(1), version=16))
+    head = struct.calcsize("!6sBBBBQc") + 1
+    assert struct.unpack_from("!Q", data, head)[0] < len(data)
+    struct.pack_into("!Q", data, head, offset)
+    with pytest.raises(Unreadable, match="ends too early"):
+        from_qpy(bytes(data))
+
+
 @pytest.mark.parametrize(
     ("data", "why"),
     [

@@ -308,6 +308,8 @@ class _Wire(asyncio.Transport):
         (b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", 431),
         (posted(b"no gzip", "Content-Encoding: gzip"), 400),
         (posted(gzip.compress(b"abc")[:-4], "Content-Encoding: gzip"), 400),
+        (posted(b"abc", "Content-Encoding: br"), 415),
+        (posted(b"abc", "Content-Encoding: gzip, br"), 415),
     ],
     ids=lambda v: repr(v[:40]) if isinstance(v, bytes) else str(v),
 )
@@ -320,6 +322,40 @@ def test_what_is_malformed_is_refused_and_the_server_goes_on(raw: bytes, status:
         assert await one_reply(reader) == (200, b"fine")
         await closed(writer)
         assert scene.complaints == []
+
+    play(act)
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"nonsense\r\n\r\n", "malformed request: illegal request line"),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nbad header\r\n\r\n", "malformed request: illegal header line"),
+        (
+            b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabcdef",
+            "malformed request: malformed chunk",
+        ),
+        (posted(b"abc", "Content-Encoding: br"), "a body can be packed with gzip or deflate, not with br"),
+    ],
+    ids=lambda v: repr(v[:30]) if isinstance(v, bytes) else "",
+)
+def test_a_refusal_says_what_is_wrong_without_quoting_bytes(raw: bytes, said: str) -> None:
+    async def act(scene: Scene) -> None:
+        answer = (await scene.talk(raw)).decode()
+        assert said in answer
+        assert "bytearray" not in answer
+        assert "b'" not in answer
+
+    play(act)
+
+
+@pytest.mark.parametrize("encoding", ["identity", "aws-chunked", "GZIP", "x-gzip"])
+def test_encodings_that_are_undone_or_left_to_whom_they_are_for(encoding: str) -> None:
+    packed = gzip.compress(b"abc") if "gzip" in encoding.lower() else b"abc"
+
+    async def act(scene: Scene) -> None:
+        await scene.talk(posted(packed, f"Content-Encoding: {encoding}"))
+        assert [r.body for r in scene.asked] == [b"abc"]
 
     play(act)
 

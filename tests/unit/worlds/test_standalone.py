@@ -15,12 +15,14 @@ import pytest
 from harness.backend.devices import DEVICES
 from harness.errors import UsageProblem
 from harness.inputs.openapi import Operations
+from harness.worlds import _fault_board
 from harness.worlds._control_document import OPERATIONS, SCHEMAS, Operation, openapi
 from harness.worlds.standalone import Answered, Serving, Standalone
 
 TOKEN = "secret"
 KEY = {"authorization": "apiKey k"}
 BELL = [{"gate": "h", "target": 0}, {"gate": "cnot", "control": 0, "target": 1}]
+CREDENTIALS = {"IONQ_API_KEY", "QISKIT_IBM_TOKEN", "AWS_ACCESS_KEY_ID", "OQTOPUS_API_TOKEN"}
 QUICK = tuple(replace(d, queue_ms=0, setup_ms=0, shot_us=0) for d in DEVICES)
 
 
@@ -139,6 +141,27 @@ def test_only_given_keys_are_let_in_each_as_its_tenant() -> None:
     play(act, keys={"k": "physics"})
 
 
+def test_sdks_are_told_to_show_the_first_key_that_is_let_in() -> None:
+    async def act(scene: Scene) -> set[str]:
+        told = scene.server.environment()
+        shown = {v for variables in told.values() for k, v in variables.items() if k in CREDENTIALS}
+        assert len({k for variables in told.values() for k in variables} & CREDENTIALS) == len(CREDENTIALS)
+        return shown
+
+    everything = ("ionq", "ibm", "braket", "oqtopus")
+    assert play(act, protocols=everything, keys={"first": "a", "second": "b"}) == {"first"}
+    assert play(act, protocols=everything) == {"qharness"}
+
+
+def test_what_no_variable_does_is_noted() -> None:
+    async def act(scene: Scene) -> None:
+        (note,) = scene.server.notes().values()
+        assert list(scene.server.notes()) == ["pennylane-ionq"]
+        assert f'a.APIClient.BASE_URL = "{scene.server.url}/ionq/v0.4"' in note
+
+    play(act, protocols=("ionq", "oqtopus"))
+
+
 @pytest.mark.parametrize("device", ["simulator", "qpu.aria-1"])
 def test_the_same_seed_gives_the_same_runs(device: str) -> None:
     """Whether a distribution was computed in a thread for it, or kept from the time before."""
@@ -169,12 +192,16 @@ def test_a_fault_strikes_and_is_named() -> None:
 def test_faults_are_removed_one_by_one_and_all() -> None:
     async def act(scene: Scene) -> None:
         first, second, third = [await scene.add("latency", ms=n) for n in (1, 2, 3)]
-        assert (await scene.control("DELETE", f"faults/{second}")).status_code == 204
-        assert (await scene.control("GET", f"faults/{second}")).status_code == 404
+        assert (await scene.control("DELETE", f"faults/{second}")).json()["state"] == "healed"
+        assert (await scene.control("DELETE", f"faults/{second}")).status_code == 404
+        assert (await scene.control("GET", f"faults/{second}")).json()["healed_by"] == "request"
         listed = (await scene.control("GET", "faults")).json()["faults"]
         assert [(f["id"], f["params"]) for f in listed] == [(first, {"ms": 1}), (third, {"ms": 3})]
-        assert (await scene.control("DELETE", "faults")).status_code == 204
-        assert (await scene.control("GET", "faults")).json() == {"faults": []}
+        cleared = (await scene.control("DELETE", "faults")).json()
+        assert [f["id"] for f in cleared["healed"]] == [first, third]
+        told = (await scene.control("GET", "faults")).json()
+        assert (told["faults"], [f["id"] for f in told["healed"]]) == ([], [second, first, third])
+        assert (await scene.control("DELETE", "faults")).json() == {"healed": []}
         assert await scene.add("latency") not in (first, second, third)
 
     play(act)
@@ -186,7 +213,55 @@ def test_a_lease_heals_the_fault_and_lets_go_of_what_it_holds() -> None:
         assert (await scene.control("POST", "faults", body)).status_code == 201
         assert (await scene.client.get("/v0.4/backends")).status_code == 200
         assert 100 <= scene.answered[0].took_ms < 20_000
-        assert (await scene.control("GET", "faults")).json() == {"faults": []}
+        told = (await scene.control("GET", "faults")).json()
+        assert told["faults"] == []
+        (healed,) = told["healed"]
+        assert (healed["state"], healed["healed_by"], healed["fired"]) == ("healed", "lease", 1)
+        assert (healed["for_ms"], healed["left_ms"]) == (150, None)
+
+    play(act)
+
+
+def test_what_a_fault_has_left_is_told() -> None:
+    async def act(scene: Scene) -> None:
+        body = {"fault": "noop", "params": {"times": 2, "for_ms": 90_000}, "for_ms": 60_000}
+        added = (await scene.control("POST", "faults", body)).json()
+        assert (added["state"], added["fired"], added["for_ms"]) == ("in force", 0, 60_000)
+        assert 50_000 < added["left_ms"] <= 60_000
+        endless = await scene.add("noop", times=0)
+        states = []
+        for _ in range(3):
+            await scene.client.get("/v0.4/backends")
+            states.append((await scene.control("GET", f"faults/{added['id']}")).json())
+        assert [(s["state"], s["fired"]) for s in states] == [("in force", 1), ("spent", 2), ("spent", 2)]
+        other = (await scene.control("GET", f"faults/{endless}")).json()
+        assert (other["state"], other["fired"], other["for_ms"], other["left_ms"]) == ("in force", 3, 0, None)
+
+    play(act)
+
+
+def test_a_lease_that_was_ended_early_does_not_heal_twice() -> None:
+    async def act(scene: Scene) -> None:
+        for _ in range(3):
+            await scene.control("POST", "faults", {"fault": "noop", "for_ms": 50})
+            await scene.control("DELETE", "faults")
+        await asyncio.sleep(0.1)
+        told = (await scene.control("GET", "faults")).json()
+        assert [f["healed_by"] for f in told["healed"]] == ["request"] * 3
+
+    play(act)
+
+
+def test_of_many_healed_faults_the_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_fault_board, "_KEPT_HEALED", 3)
+
+    async def act(scene: Scene) -> None:
+        for _ in range(5):
+            await scene.add("noop")
+            await scene.control("DELETE", "faults")
+        told = (await scene.control("GET", "faults")).json()
+        assert [f["id"] for f in told["healed"]] == ["2", "3", "4"]
+        assert (await scene.control("GET", "faults/0")).status_code == 404
 
     play(act)
 
@@ -194,18 +269,25 @@ def test_a_lease_heals_the_fault_and_lets_go_of_what_it_holds() -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({}, "no fault is called None"),
-        ({"fault": "latencies"}, "no fault is called 'latencies'; known: "),
-        ({"fault": "crash"}, "fault crash is none of a backend's"),
-        ({"fault": "policy_outage"}, "fault policy_outage is none of a backend's"),
+        ({}, "fault is the name of a kind"),
+        ({"fault": ["latency"]}, "fault is the name of a kind"),
+        ({"fault": "latenc"}, "no fault is called 'latenc'. Did you mean 'latency'?"),
+        ({"fault": "quux"}, "no fault is called 'quux'. Known: "),
+        ({"fault": "crash"}, "fault crash is none of a backend's: it strikes the pipeline's process"),
+        ({"fault": "policy_outage"}, "fault policy_outage is none of a backend's: it strikes the policy service"),
+        ({"fault": "latency", "params": {"after_step": "s1"}}, "after_step names a step of a plan, and none is played"),
+        ({"fault": "latency", "params": {"until_step": ""}}, "until_step names a step of a plan, and none is played"),
         ({"fault": "latency", "params": []}, "params is an object"),
-        ({"fault": "latency", "params": {"mss": 1}}, "has no parameter 'mss'"),
-        ({"fault": "latency", "params": {"ms": "long"}}, "parameter ms of latency is like"),
-        ({"fault": "latency", "params": {"ms": -1}}, "parameter ms of latency is like"),
-        ({"fault": "latency", "params": {"times": True}}, "parameter times of latency is like"),
+        ({"fault": "latency", "params": {"mss": 1}}, "has no parameter 'mss'. Did you mean 'ms'?"),
+        ({"fault": "latency", "params": {"ms": "long"}}, "ms must be a whole number, not 'long'"),
+        ({"fault": "latency", "params": {"ms": -1}}, "ms must be at least 0"),
+        ({"fault": "latency", "params": {"times": True}}, "times must be a whole number"),
+        ({"fault": "latency", "params": {"when": "never"}}, "when must be one of before, after"),
+        ({"fault": "latency", "params": {"on": 3}}, "on must be a list"),
         ({"fault": "latency", "params": {"on": ["submits"]}}, "latency can't strike 'submits'"),
         ({"fault": "latency", "params": {"where": "1 +"}}, "not a CEL expression"),
         ({"fault": "latency", "for_ms": -1}, "for_ms is a number"),
+        ({"fault": "latency", "for_ms": 10**400}, "for_ms is a number"),
         ([], "not a JSON object"),
     ],
 )
@@ -213,7 +295,7 @@ def test_a_wrong_fault_is_refused_with_words(body: object, said: str) -> None:
     async def act(scene: Scene) -> None:
         answer = await scene.control("POST", "faults", body)
         assert (answer.status_code, said in answer.json()["error"]) == (400, True), answer.text
-        assert (await scene.control("GET", "faults")).json() == {"faults": []}
+        assert (await scene.control("GET", "faults")).json() == {"faults": [], "healed": []}
 
     play(act)
 
@@ -319,6 +401,9 @@ def test_a_device_is_calibrated_anew() -> None:
     [
         ("simulator", {"factor": 2}, 400),
         ("qpu.aria-1", {"factor": 0}, 400),
+        ("qpu.aria-1", {"factor": 0.009}, 400),
+        ("qpu.aria-1", {"factor": 100.1}, 400),
+        ("qpu.aria-1", {"factor": 10**400}, 400),
         ("qpu.aria-1", {"factor": True}, 400),
         ("qpu.aria-1", {}, 400),
         ("nobody", {"factor": 2}, 404),
@@ -340,6 +425,21 @@ def test_a_canary_is_answered_here_and_nowhere_else() -> None:
 
     got, outcome = play(act)
     assert got == {str(outcome): 1.0}
+
+
+def test_kinds_are_told_as_the_catalogue_has_them_without_mark_up_and_plans() -> None:
+    async def act(scene: Scene) -> None:
+        kinds = {k["name"]: k for k in (await scene.control("GET", "kinds")).json()["kinds"]}
+        assert {"crash", "policy_outage"}.isdisjoint(kinds)
+        for kind in kinds.values():
+            assert "``" not in kind["doc"]
+            assert {"after_step", "until_step"}.isdisjoint(p["name"] for p in kind["parameters"])
+            assert kind["standalone"]
+        assert kinds["latency"] == (await scene.control("GET", "kinds/latency")).json()
+        near = await scene.control("GET", "kinds/latenci")
+        assert (near.status_code, "Did you mean 'latency'?" in near.json()["error"]) == (404, True)
+
+    play(act)
 
 
 # ---------------------------------------------------------------- its document

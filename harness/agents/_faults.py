@@ -70,20 +70,22 @@ def draw_fault(pen: Pen, site: Site, steps: Sequence[Step]) -> FaultUse:
     for name, setting in site.kind.settings().items():
         if name == "on":
             continue
-        options = _given(given, name) or _own(site.kind, name, setting, steps)
+        options = _given(given, name, setting.default) or _own(site.kind, name, setting, steps)
         value = pen.pick(options) if len(options) > 1 else options[0]
         if value != setting.default or name in given:
             params[name] = value
     return FaultUse(fault=site.choice.fault, params=params)
 
 
-def _given(given: Mapping[str, Any], name: str) -> tuple[Any, ...]:
+def _given(given: Mapping[str, Any], name: str, default: object) -> tuple[Any, ...]:
+    """What the scenario leaves to choose from; a list is that, unless the parameter itself is one."""
     if name not in given:
         return ()
     value = given[name]
     if is_choice(value):
         return tuple(value["choices"])
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
+    several = isinstance(value, list | tuple) and not isinstance(default, tuple)
+    return tuple(value) if several else (value,)
 
 
 def _own(kind: type[Fault], name: str, setting: Field[Any], steps: Sequence[Step]) -> tuple[Any, ...]:

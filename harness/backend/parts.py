@@ -52,16 +52,16 @@ def split(circuit: Circuit, noisy: bool) -> Split | None:
         rest = used.difference(*(p.used for p in parts))
         return Split(tuple(p for p in parts if p.measured or p.dynamic), _alone(circuit, rest, pairs, idle))
     too_many = len(idle) > IDLE_BITS or (idle and len(pairs) + len(idle) > EXACT_BITS)
-    if too_many or (circuit.dynamic and any(q not in used for q, _ in circuit.readout)):
+    if too_many or (circuit.dynamic and idle):
         return Split((_part(circuit, used, pairs),), _alone(circuit, frozenset(), pairs, idle))
     return None
 
 
 def _read(circuit: Circuit, used: frozenset[int], noisy: bool) -> tuple[Pairs, Pairs]:
-    """(qubit, classical bit) of touched qubits; then of the others, as far as they can be misread."""
+    """(qubit, classical bit) of touched qubits; then of others: where they may be misread, or overwrite something."""
     pairs = tuple((q, c) for q, c in circuit.readout if q in used)
-    said = circuit.measured is not None or circuit.dynamic
-    return pairs, tuple((q, c) for q, c in circuit.readout if q not in used) if noisy and said else ()
+    told = circuit.dynamic or (noisy and circuit.measured is not None)
+    return pairs, tuple((q, c) for q, c in circuit.readout if q not in used) if told else ()
 
 
 def _joined(circuit: Circuit) -> tuple[frozenset[int], ...]:

@@ -98,8 +98,8 @@ class Protocol(Service):
 
     def __init__(self, backend: Backend, south: South, options: Mapping[str, Any]) -> None:
         self.backend, self.south = backend, south
-        #: runs that requests made which are still under way; by identity, as a fault may send one twice
-        self._made: dict[int, list[str]] = {}
+        #: requests under way and the runs they made; by identity, as a fault may send one twice
+        self._made: dict[int, tuple[Request, list[str]]] = {}
         backend.on_accept.append(_note_made)
         self._found: tuple[Request, Route | None, dict[str, str]] | None = None
         own = {str(options["key"]): ""} if options.get("key") else {}
@@ -165,7 +165,7 @@ class Protocol(Service):
         """Answer one request, at once: whatever takes time is a fault's doing."""
         route, ids = self._find(request)
         if route is not None and route.operation == "submit":
-            _MADE.set(self._made.setdefault(id(request), []))
+            _MADE.set(self._made_by(request))
         try:
             if route is None:
                 raise Refusal(404, "Resource not found.")
@@ -195,8 +195,15 @@ class Protocol(Service):
             return None
         return str(body["id"]) if isinstance(body, dict) and body.get("id") else None
 
+    def _made_by(self, request: Request) -> list[str]:
+        kept = self._made.get(id(request))
+        if kept is None or kept[0] is not request:
+            kept = self._made[id(request)] = (request, [])
+        return kept[1]
+
     def _disown(self, request: Request, site: Site, reply: Reply) -> None:
-        gone = self._made.pop(id(request), [])
+        gone = self._made_by(request)
+        self._made.pop(id(request))
         if reply.cut_at is not None:
             return
         if not self.definite.get(reply.status, False):

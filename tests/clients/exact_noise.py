@@ -16,13 +16,19 @@ import numpy as np
 from harness.calibration import Calibration, Qubit
 
 H = np.array([[1, 1], [1, -1]]) / math.sqrt(2)
+X = np.array([[0, 1], [1, 0]])
+#: a quarter turn about y; with X after it, H
+QUARTER_Y = np.array([[1, -1], [1, 1]]) / math.sqrt(2)
 CZ = np.diag([1, 1, 1, -1])
 CX = np.array([[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0], [0, 1, 0, 0]])
 
 
 def ghz(calibration: Calibration, qubits: int, entangler: str) -> dict[str, float]:
-    """Bit string, qubit 0 rightmost → probability. H costs one native gate, CX one (``cx``) or CZ between two H."""
-    state = _State(calibration, qubits)
+    """Bit string, qubit 0 rightmost → probability.
+
+    ``cx``: H and CX cost one native gate each. ``cz``: CX is CZ between two H, each of them two pulses (prx).
+    """
+    state = _State(calibration, qubits, (QUARTER_Y, X) if entangler == "cz" else (H,))
     state.single(0)
     for qubit in range(qubits - 1):
         if entangler == "cz":
@@ -65,16 +71,17 @@ def _scaled_qubit(qubit: Qubit, gates: float, readout: float) -> Qubit:
 class _State:
     """A density matrix; the last axis of each side is qubit 0."""
 
-    def __init__(self, calibration: Calibration, qubits: int) -> None:
-        self._calibration, self._qubits = calibration, qubits
+    def __init__(self, calibration: Calibration, qubits: int, pulses: Sequence[np.ndarray]) -> None:
+        self._calibration, self._qubits, self._pulses = calibration, qubits, pulses
         self._rho = np.zeros((2**qubits, 2**qubits), dtype=complex)
         self._rho[0, 0] = 1
 
     def single(self, qubit: int) -> None:
-        """H, and its noise."""
-        self._turn(H, [qubit])
+        """H, and the noise of each pulse that it is made of."""
         values = self._calibration.qubits[qubit]
-        self._noise([qubit], values.error_1q, self._calibration.duration_1q_ns)
+        for pulse in self._pulses:
+            self._turn(pulse, [qubit])
+            self._noise([qubit], values.error_1q, self._calibration.duration_1q_ns)
 
     def double(self, matrix: np.ndarray, low: int, high: int) -> None:
         """A gate whose least significant qubit is ``low``, and its noise."""

@@ -20,6 +20,7 @@ from tests.clients.server import Client, ClientFailed, Served, served
 
 DEVICE = "ibm_thule"
 WIDE = "ibm_avalon"
+BROAD = "ibm_atlantis"
 PATHS = ("legacy", "executor")
 
 
@@ -241,6 +242,23 @@ def test_expectation_values(client: Client, path: str, level: int | None) -> Non
     assert 0.8 < zz < 1.15
     assert 0.8 < xx < 1.15
     assert abs(iz) < 0.15
+    assert all(0 <= s < 0.1 for s in found["stds"])
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_expectation_values_on_a_device_of_27_qubits(client: Client, level: int) -> None:
+    """The client measures all physical qubits, each turned into a basis of its own: 27 used qubits, two of them joined.
+
+    Precision 0.03 is the standard deviation asked for; ±5 of it, and what gates and readout err by at most.
+    """
+    assert client.do("device", name=BROAD)["qubits"] == 27
+    found = client.do(
+        "estimate", observables=["ZZ", "XX", "IZ"], device=BROAD, path="executor", level=level, precision=0.03
+    )
+    zz, xx, iz = found["evs"]
+    assert 0.7 < zz < 1.15
+    assert 0.7 < xx < 1.15
+    assert abs(iz) < 0.2
     assert all(0 <= s < 0.1 for s in found["stds"])
 
 

@@ -111,8 +111,8 @@ def test_a_session_of_two_jobs(client: Client, server: Served) -> None:
 
 
 def test_an_estimate_is_told(client: Client) -> None:
-    """The figures; the SDK's own attributes still have the names of an older API."""
-    assert client.do("estimate")["estimated_total_cost"] == 1.0
+    """Half a second and the shots; the SDK's own attributes still have the names of an older API."""
+    assert client.do("estimate")["estimated_total_cost"] == 0.52
 
 
 def test_a_mid_circuit_measurement_goes_as_qasm(client: Client) -> None:

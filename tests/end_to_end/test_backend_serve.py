@@ -56,7 +56,7 @@ def serving(state: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], l
             lines = []
             while line := child.stdout.readline():
                 lines.append(line)
-                if line.startswith("export IONQ_REMOTE_HOST"):
+                if line.startswith(("export IONQ_REMOTE_HOST", "{")):
                     break
             yield child, lines
         finally:
@@ -93,10 +93,12 @@ def test_what_it_prints_can_be_sourced(tmp_path: Path) -> None:
 
 
 def test_what_it_prints_lets_in_where_only_some_keys_are(tmp_path: Path) -> None:
-    with served("ionq", key=["secret=physics", "other"], quiet=True) as server:
-        assert server.environment["qiskit-ionq"]["IONQ_API_KEY"] == "secret"
-        headers = {"authorization": f"apiKey {server.environment['qiskit-ionq']['IONQ_API_KEY']}"}
-        request = urllib.request.Request(f"{server.url}/v0.4/jobs", headers=headers)
+    with serving(tmp_path, "--key", "secret=physics", "--key", "other", "--format", "json") as (_, lines):
+        told = json.loads(lines[0])
+        assert f"{told['url']}/v0.4" in told["notes"]["pennylane-ionq"]
+        key = told["environment"]["qiskit-ionq"]["IONQ_API_KEY"]
+        assert key == "secret"
+        request = urllib.request.Request(f"{told['url']}/v0.4/jobs", headers={"authorization": f"apiKey {key}"})
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
             assert answer.status == 200
 

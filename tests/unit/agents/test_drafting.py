@@ -257,3 +257,12 @@ def test_the_crash_sweep_spreads_over_all_awaits() -> None:
     assert sorted(skips) == list(range(64))
     assert all(use.params["down_ms"] == 5 for use in uses)
     assert crash_sweep(sites(fake_scenario())) == ()
+
+
+def test_a_parameter_that_is_a_list_is_taken_whole() -> None:
+    """Of a number, a list is what to choose from."""
+    given = {"distribution": "empirical", "samples_ms": [100, 200], "skip": [1, 2]}
+    (site, *_) = sites(fake_scenario(faults=(FaultChoice(fault="latency", params=given),)))
+    drawn = [draw_fault(PlainPen(n), site, []).params for n in (0, 1)]
+    assert [tuple(d["samples_ms"]) for d in drawn] == [(100, 200)] * 2
+    assert [d["skip"] for d in drawn] == [1, 2]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import subprocess
 import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from harness.backend import sampling
+from harness.backend import distributions, sampling
 from harness.backend.circuit import GATES, ROTATIONS, Circuit, Gate, Measure, Reset, closed
 from harness.backend.devices import NOISE_MODELS, Noise
 from harness.backend.distributions import Distribution
+from harness.calibration import Calibration, Qubit
 from harness.errors import ContractBroken
 from harness.seed import stream
 
@@ -251,6 +256,8 @@ def test_what_is_too_much_is_said_before() -> None:
     assert sampling.obstacle(bell, None) == sampling.obstacle(bell, noise) == sampling.obstacle(ghz(20), None) == ""
     assert "up to 20 used qubits" in sampling.obstacle(ghz(21), None)
     assert "up to 16 used qubits" in sampling.obstacle(ghz(17), ROUGH)
+    assert "up to 20 used qubits" in sampling.obstacle(Circuit(34, tuple(Gate("h", (q,)) for q in range(34))), None)
+    assert "exact values are computed" in sampling.obstacle(ghz(11), ROUGH, 0)
     assert "the device has 5 qubits" in sampling.obstacle(ghz(6), noise)
     assert "too long" in sampling.obstacle(Circuit(20, ghz(20).gates * 100), None)
     assert "too long" in sampling.obstacle(Circuit(10, ghz(10).gates * 100), ROUGH)
@@ -280,3 +287,122 @@ def test_what_is_kept_is_bounded() -> None:
         if key == "c":
             assert [kept.has(k) for k in "abc"] == [True, False, True]
     assert [kept.has(k) for k in "abcd"] == [False, False, False, True]
+
+
+# ---------------------------------------------------------------- wide circuits, in parts
+
+#: of each bit's marginal rate, and of each pair's correlation
+ALPHA = 1e-6
+
+
+def uneven(qubits: int) -> Calibration:
+    """Every qubit is misread with odds of its own."""
+    own = tuple(Qubit(p01=0.002 * (k % 40), p10=0.05, error_1q=0.002) for k in range(qubits))
+    return Calibration(qubits=own, error_2q=0.02, duration_1q_ns=30)
+
+
+def measuring_all(qubits: int, *gates: Gate) -> Circuit:
+    """As clients write that know physical qubits only."""
+    return Circuit(qubits, gates, tuple((q, q) for q in range(qubits)), qubits)
+
+
+def shots_of(found: Mapping[int, float], bits: int, shots: int) -> np.ndarray:
+    """A row a shot."""
+    rows = [[outcome >> k & 1 for k in range(bits)] for outcome in found]
+    return np.repeat(np.array(rows), [round(w * shots) for w in found.values()], axis=0)
+
+
+def test_idle_bits_of_a_wide_device_are_misread_each_with_its_own_odds() -> None:
+    """Rates: |hits − Np| ≤ √(2 N p(1−p) L) + L/3·2, L = ln(2/α) (Bernstein); pairs are uncorrelated."""
+    shots, values = 20_000, uneven(156)
+    circuit = measuring_all(156, Gate("h", (3,)), Gate("x", (7,), (3,)))
+    assert sampling.obstacle(circuit, values, shots) == ""
+    assert not sampling.has_exact(circuit, values)
+    began = time.monotonic()
+    table = shots_of(sampling.sample(circuit, values, shots, 5), 156, shots)
+    assert time.monotonic() - began < 10
+    assert len(table) == shots
+    limit = math.log(2 / ALPHA)
+    for k in set(range(156)) - {3, 7}:
+        p = values.qubits[k].p01
+        off = abs(int(table[:, k].sum()) - shots * p)
+        assert off <= math.sqrt(2 * shots * p * (1 - p) * limit) + 2 * limit / 3
+    correlation = np.corrcoef(table[:, [k for k in range(156) if k % 40]].T)
+    names = [k for k in range(156) if k % 40]
+    joined = (names.index(3), names.index(7))
+    assert correlation[joined] > 0.8
+    correlation[joined] = correlation[joined[::-1]] = 0
+    np.fill_diagonal(correlation, 0)
+    # 11 000 pairs at 20 000 shots: z of 6.5 has 1e-6 over all of them
+    assert np.abs(correlation).max() < 6.5 / math.sqrt(shots)
+
+
+def test_what_is_drawn_in_parts_is_determined_by_the_seed() -> None:
+    """And the active part is drawn as if it were all."""
+    values, gates = uneven(40), (Gate("h", (0,)), Gate("x", (1,), (0,)))
+    wide = measuring_all(40, *gates)
+    first, again, other = (sampling.sample(wide, values, 2000, s) for s in (1, 1, 2))
+    assert first == again != other
+    assert list(first) == sorted(first)
+    alone = sampling.sample(Circuit(40, gates, ((0, 0), (1, 1)), 40), values, 2000, 1)
+    active = dict.fromkeys(alone, 0.0)
+    for outcome, weight in first.items():
+        active[outcome & 3] += weight
+    assert active == pytest.approx(alone)
+
+
+def test_what_is_drawn_in_parts_is_pinned() -> None:
+    """A plan file replays years later."""
+    found = sampling.sample(measuring_all(30, Gate("x", (2,))), uneven(30), 50, 9)
+    text = repr(sorted((outcome, round(weight * 50)) for outcome, weight in found.items()))
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "138d2d31bd751822"
+
+
+def test_ideal_idle_bits_are_zero() -> None:
+    """All of them, whatever is measured."""
+    circuit = measuring_all(156, Gate("x", (150,)))
+    assert sampling.sample(circuit, None, 1000, 1) == sampling.exact(circuit, None) == {1 << 150: 1.0}
+    still = closed(156, [Gate("x", (9,)), Measure(9, 0), *(Measure(q, q) for q in range(156))], 156)
+    assert still.dynamic
+    assert sampling.sample(still, None, 100, 1) == {1 << 9: 1.0}
+
+
+def test_a_dynamic_circuit_measures_a_wide_device() -> None:
+    """Idle qubits aren't simulated, and a bit that was written on the way is overwritten in the end."""
+    steps = [Gate("x", (0,)), Measure(0, 5), *(Measure(q, q) for q in range(60))]
+    circuit, values = closed(60, steps, 60), uneven(60)
+    assert sampling.obstacle(circuit, values, 500) == ""
+    table = shots_of(sampling.sample(circuit, values, 500, 3), 60, 500)
+    assert table[:, 0].mean() > 0.85
+    assert table[:, 5].mean() < 0.1
+
+
+def test_turning_every_qubit_of_a_wide_device_is_no_obstacle() -> None:
+    """Estimators turn all into the basis that they measure in; what gates join has to be narrow, not all."""
+    turned = tuple(Gate("sx", (q,)) for q in range(156) for _ in range(2))
+    values = replace(uneven(156), qubits=tuple(replace(q, t1_us=50, t2_us=60) for q in uneven(156).qubits))
+    ladders = (*ghz(16).gates, Gate("h", (20,)), Gate("x", (21,), (20,)))
+    circuit = measuring_all(156, *turned, *ladders)
+    assert sampling.obstacle(circuit, values, 1000) == ""
+    table = shots_of(sampling.sample(circuit, values, 1000, 4), 156, 1000)
+    assert table[:, 30:].mean() > 0.9
+    assert np.corrcoef(table[:, 20], table[:, 21])[0, 1] < -0.7
+    assert "gates join 17" in sampling.obstacle(measuring_all(156, *turned, *ghz(17).gates), values, 1000)
+    assert "too long" in sampling.obstacle(circuit, values, 10_000_000)
+
+
+def test_a_qubit_alone_is_as_in_a_density_matrix() -> None:
+    """Gates of all kinds on one qubit each, with relaxation: against Aer's own simulation, qubit by qubit."""
+    values = replace(uneven(4), qubits=tuple(replace(q, t1_us=1, t2_us=1.2) for q in uneven(4).qubits))
+    kinds = [g for g, n in GATES.items() if n == 1]
+    gates = tuple(Gate(g, (q,), (), 0.4 * q + 0.3 if g in ROTATIONS else None) for q in range(4) for g in kinds[q:])
+    found = dict(distributions.odds(measuring_all(4, *gates), values))
+    for q in range(4):
+        one = Circuit(4, tuple(g for g in gates if g.targets == (q,)), ((q, 0),), 1)
+        assert found[q] == pytest.approx(sampling.exact(one, values).get(1, 0.0), abs=1e-9)
+
+
+def test_a_lost_noise_model_leaves_wide_circuits_ideal() -> None:
+    """A fault takes the noise away after the order was accepted."""
+    circuit = measuring_all(30, *(Gate("x", (q,)) for q in range(30)))
+    assert sampling.sample(circuit, None, 100, 1) == {2**30 - 1: 1.0}

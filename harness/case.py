@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from harness.clock import NS_PER_S
 from harness.errors import ContractBroken
@@ -42,44 +42,6 @@ from harness.facts import (
 from harness.model import Event, History
 
 Seen = TypeVar("Seen", bound=Observation)
-
-
-class Interval(Protocol):
-    """Anything with a beginning and an end, as event numbers and virtual nanoseconds; end None: still open."""
-
-    @property
-    def from_n(self) -> int: ...
-
-    @property
-    def to_n(self) -> int | None: ...
-
-    @property
-    def from_ns(self) -> int: ...
-
-    @property
-    def to_ns(self) -> int | None: ...
-
-
-@dataclass(frozen=True)
-class Span:
-    """An interval by itself."""
-
-    from_n: int
-    from_ns: int
-    to_n: int | None = None
-    to_ns: int | None = None
-
-
-def before(a: Interval, b: Interval, slack_ns: int = 0) -> bool:
-    """Whether a surely ended before b began, and at least ``slack_ns`` before."""
-    if a.to_n is None or a.to_ns is None or a.to_n >= b.from_n:
-        return False
-    return a.to_ns + slack_ns <= b.from_ns
-
-
-def overlap(a: Interval, b: Interval) -> bool:
-    """Whether neither surely ended before the other began."""
-    return not before(a, b) and not before(b, a)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from harness.case import Case, NorthCall, before, overlap
+from harness.case import Case, NorthCall
 from harness.clock import NS_PER_S
+from harness.intervals import before, overlap
 from harness.oracles._outage import policy_outages
 
 #: keys live this much longer than their job (semantics 8); calls further apart are not compared

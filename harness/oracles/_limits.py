@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from harness.case import Case, Interval, NorthCall, Run
+from harness.case import Case, NorthCall, Run
 from harness.facts import ChangeSeen, ChargeSeen, QuotaSeen
+from harness.intervals import Interval
 from harness.oracles._register import possible, write
 
 _DIMENSIONS = ("shots", "jobs", "classical_ms")

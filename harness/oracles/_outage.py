@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.case import Case, NorthCall, Run, before, overlap
+from harness.case import Case, NorthCall, Run
 from harness.facts import JOB_MAKERS, FaultArmed, FaultFired, ServiceCalled
+from harness.intervals import before, overlap
 from harness.oracles._work import asked, made_by, terminal_sightings
 
 _WRITES = (*JOB_MAKERS, "create_change", "revise_change", "decide", "set_quota", "set_abilities", "cancel_job")

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.case import Case, NorthCall, before
+from harness.case import Case, NorthCall
 from harness.facts import DecisionSeen
+from harness.intervals import before
 from harness.oracles._register import possible, writes_of
 from harness.oracles._work import change_of
 

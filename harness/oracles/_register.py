@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from harness.case import Interval, NorthCall, before
+from harness.case import NorthCall
+from harness.intervals import Interval, before
 
 T = TypeVar("T")
 

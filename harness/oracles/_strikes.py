@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.case import Case, Strike, before
+from harness.case import Case, Strike
 from harness.facts import JOB_MAKERS
+from harness.intervals import before
 from harness.oracles._work import made_by, terminal_sightings
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from harness.case import Case, NorthCall, Run, before, overlap
+from harness.case import Case, NorthCall, Run
 from harness.facts import JOB_MAKERS, ResultSeen
+from harness.intervals import before, overlap
 from harness.oracles._work import (
     asked,
     fell_back,

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from harness.case import Case, NorthCall, Run, Sighting, before
-from harness.facts import JOB_MAKERS, TERMINAL_STATES, AttemptSeen, ChangeSeen, JobSeen, ResultSeen
+from harness.case import Case, NorthCall, Run, Sighting
+from harness.facts import JOB_MAKERS, TERMINAL_STATES, AttemptSeen, ChangeSeen, JobSeen, ResultSeen, ServiceCalled
+from harness.intervals import before
 
 
 @dataclass(frozen=True)
@@ -211,3 +212,17 @@ def job_tenant(case: Case, job: str) -> str | None:
         return known
     seers = {s.call.tenant for s in case.job_sightings(job) if s.call.tenant}
     return seers.pop() if len(seers) == 1 else None
+
+
+def known_over(case: Case, first: Run, second: Run) -> bool:
+    """Whether the target can have known, when it asked for another run, that the first had ended."""
+    if first.ended is None or first.ended_n is None or first.ended_n > second.n:
+        return False
+    if first.ended.state != "completed":
+        return True
+    for event in case.service_calls("backend"):
+        told = event.phase == "ok" and first.ended_n < event.n < second.n
+        fact = event.fact
+        if told and isinstance(fact, ServiceCalled) and fact.operation != "submit" and fact.run in (first.id, None):
+            return True
+    return False

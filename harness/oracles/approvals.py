@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.case import Case, NorthCall, Sighting, before
+from harness.case import Case, NorthCall, Sighting
 from harness.facts import JOB_MAKERS, ChangeSeen, DecisionSeen, JobSeen, ResultSeen
+from harness.intervals import before
 from harness.judging import Check, Held, Unclear, invariant
 from harness.model import Violation
 from harness.oracles._outage import Outages, covered, later_run, policy_outages

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from harness.case import Case, NorthCall, Sighting, before
+from harness.case import Case, NorthCall, Sighting
 from harness.facts import AuditSeen
+from harness.intervals import before
 from harness.judging import Check, Held, Unclear, invariant
 from harness.model import Violation
 from harness.oracles._work import change_of

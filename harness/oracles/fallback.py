@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from numbers import Real
 
-from harness.case import Case, NorthCall, Sighting, Span, Strike, before
+from harness.case import Case, NorthCall, Sighting, Strike
 from harness.facts import ChargeSeen, ReferenceValue, ResultSeen
+from harness.intervals import Span, before
 from harness.judging import Check, Held, Unclear, invariant
 from harness.model import Violation
 from harness.oracles._limits import limits

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from harness.case import Case, NorthCall, Run, Sighting, before
+from harness.case import Case, NorthCall, Run, Sighting
 from harness.clock import NS_PER_S
-from harness.facts import JOB_MAKERS, TERMINAL_STATES, CancelReceived, JobSeen, ListSeen, ResultSeen, ServiceCalled
+from harness.facts import JOB_MAKERS, TERMINAL_STATES, CancelReceived, JobSeen, ListSeen, ResultSeen
+from harness.intervals import before
 from harness.judging import DEFAULT_LIFECYCLE, Check, Held, Unclear, invariant
 from harness.model import Violation
 from harness.oracles._keys import KeyUse, differs, key_uses, same_work, unsettled_retry
-from harness.oracles._work import Bounds, asked, deleted_reads, job_tenant, terminal_sightings
+from harness.oracles._work import Bounds, asked, deleted_reads, job_tenant, known_over, terminal_sightings
 
 _DISOWNED = "the provider said of a run that it is not there"
 
@@ -139,25 +140,11 @@ def _one_execution(case: Case, job: str) -> Iterator[Check]:
         yield Unclear(_DISOWNED)
         return
     for index, first in enumerate(runs):
-        second = [r for r in runs[index + 1 :] if not _known_over(case, first, r)]
+        second = [r for r in runs[index + 1 :] if not known_over(case, first, r)]
         if second:
             yield _twice(bounds, [first, *second])
         elif runs[index + 1 :]:
             yield Held()
-
-
-def _known_over(case: Case, first: Run, second: Run) -> bool:
-    """Whether the target can have known, when it asked for another run, that the first had ended."""
-    if first.ended is None or first.ended_n is None or first.ended_n > second.n:
-        return False
-    if first.ended.state != "completed":
-        return True
-    for event in case.service_calls("backend"):
-        told = event.phase == "ok" and first.ended_n < event.n < second.n
-        fact = event.fact
-        if told and isinstance(fact, ServiceCalled) and fact.operation != "submit" and fact.run in (first.id, None):
-            return True
-    return False
 
 
 def _twice(bounds: Bounds, runs: list[Run]) -> Check:

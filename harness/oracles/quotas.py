@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from harness.case import Case, NorthCall, Run, Sighting, Span, before
+from harness.case import Case, NorthCall, Run, Sighting
 from harness.facts import JOB_MAKERS, AttemptSeen, ChargeSeen, ListSeen, QuotaSeen
+from harness.intervals import Span, before
 from harness.judging import Check, Held, Unclear, invariant
 from harness.model import Violation
 from harness.oracles._limits import dimensions, limits, most_windows

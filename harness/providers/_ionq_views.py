@@ -18,7 +18,7 @@ from harness.tellings import DeviceView, RunView
 SUBMITTER, PROJECT = "qharness", "qharness"
 #: of a published fidelity
 _DIGITS = 9
-_STATUS = {"online": "available", "offline": "unavailable", "maintenance": "calibrating"}
+_STATUS = {"online": "available", "offline": "unavailable", "maintenance": "unavailable"}
 #: what the document allows as failure.code
 FAILURES = (
     "InvalidInput",

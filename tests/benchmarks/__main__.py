@@ -1,6 +1,6 @@
 """How fast a play is, against its limits: the target's own bare ASGI calls, and the play's parts by profile.
 
-python -m tests.benchmarks [--seconds 5]
+python -m tests.benchmarks [plays] [--seconds 5]
 python -m tests.benchmarks serving [--seconds 5] [--only jobs|faults|latency|memory]
 """
 

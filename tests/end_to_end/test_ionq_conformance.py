@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.clients.server import Served, served
+from tests.unit.providers.spec import complain
 
 DOCUMENT = json.loads((Path(__file__).parents[1] / "unit" / "providers" / "ionq-v0.4.openapi.json").read_text())
 KEY = "conform"
@@ -57,11 +58,11 @@ def repaired() -> dict[str, Any]:
     }
     for path, operations in document["paths"].items():
         for operation in (operations[m] for m in METHODS if m in operations):
-            for status in ("400", "401", "404", "405", *(("413",) if "requestBody" in operation else ())):
-                operation["responses"].setdefault(status, error)
             # It declares no security for three operations that answer for a key or an organization.
             if path == "/whoami" or path.startswith("/organizations"):
                 operation["security"] = [{"apiKeyAuth1": []}]
+            for status in failures(path, operation):
+                operation["responses"].setdefault(status, error)
     # Its artifacts have no URL; clients in use follow `results.<kind>.url`.
     linked = {"type": "object", "required": ["url"], "properties": {"url": {"type": "string"}}}
     schemas["ArtifactDescriptor"] = {"anyOf": [schemas["ArtifactDescriptor"], linked | {"additionalProperties": False}]}
@@ -69,6 +70,25 @@ def repaired() -> dict[str, Any]:
     one = schemas["GetResultsResponse"]
     schemas["GetResultsResponse"] = {"anyOf": [one, {"type": "object", "additionalProperties": one}]}
     return document
+
+
+def failures(path: str, operation: dict[str, Any]) -> list[str]:
+    """The errors that may come of an operation, and why. Never 405: another method is another operation."""
+    found = []
+    has_body, query = "requestBody" in operation, [p["name"] for p in parameters(operation) if p["in"] == "query"]
+    if has_body or query or "{" in path:
+        found.append("400")  # something is there that can be wrong
+    if operation.get("security", DOCUMENT.get("security")):
+        found.append("401")  # a credential is asked for
+    if has_body or "{" in path or any(name.endswith("_id") for name in query):
+        found.append("404")  # something is named: a job, a session, a backend
+    return [*found, "413"] if has_body else found
+
+
+def parameters(operation: dict[str, Any]) -> list[dict[str, Any]]:
+    """An operation's parameters, references resolved."""
+    known = DOCUMENT["components"]["parameters"]
+    return [known[p["$ref"].rpartition("/")[2]] if "$ref" in p else p for p in operation.get("parameters", [])]
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +203,77 @@ def test_every_exclusion_names_an_operation() -> None:
         for names, reason in cases.items():
             assert set(names) - {"*"} <= known
             assert len(reason) > 20
+
+
+SCHEMAS = DOCUMENT["components"]["schemas"]
+ONE, MANY = (SCHEMAS[f"{kind}JobCreationPayload"]["example"] for kind in ("", "MultiCircuit"))
+#: what the document says by example, and members that it describes added to that
+JOBS: dict[str, dict[str, Any]] = {
+    "one circuit": ONE,
+    "circuits": MANY,
+    "debiased": {**ONE, "settings": {"error_mitigation": {"debiasing": True}}},
+    "noisy": {**ONE, "backend": "simulator", "noise": {"model": "aria-1", "seed": 7}},
+    "named": {**ONE, "name": "a name", "metadata": {"k": "v"}, "dry_run": True},
+    "qasm": {
+        **ONE,
+        "type": "ionq.qasm3.v1",
+        "input": {"data": "OPENQASM 3.0; qubit[1] q; bit[1] c; h q[0]; c[0] = measure q[0];"},
+    },
+}
+CLONES: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "elsewhere": {"backend": "simulator", "noise": {"model": "ideal"}},
+    "changed": {"name": "again", "shots": 700, "metadata": {"k": "v"}, "dry_run": True},
+}
+SESSIONS: dict[str, dict[str, Any]] = {
+    "plain": {"backend": "qpu.forte-1"},
+    "limited": {"backend": "qpu.forte-1", "settings": {"job_count_limit": 5, "duration_limit_min": 10}},
+}
+
+
+@pytest.mark.parametrize("payload", JOBS.values(), ids=JOBS)
+def test_jobs_as_the_document_has_them_are_accepted(server: Served, payload: dict[str, Any]) -> None:
+    assert complain("JobCreationPayload", payload) == []
+    created = asked(server, "POST", "/jobs", payload)
+    assert complain("JobCreationResponse", created) == []
+    told = asked(server, "GET", f"/jobs/{created['id']}")
+    assert (told["type"], told["backend"]) == (payload["type"], payload["backend"])
+    # an ideal simulator has none
+    assert told.get("shots", payload["shots"]) == payload["shots"]
+
+
+@pytest.mark.parametrize("payload", CLONES.values(), ids=CLONES)
+def test_clones_as_the_document_has_them_are_accepted(server: Served, payload: dict[str, Any]) -> None:
+    """What is not said is the parent's."""
+    assert complain("CloneJobPayload", payload) == []
+    parent = asked(server, "POST", "/jobs", ONE)["id"]
+    clone = asked(server, "POST", f"/jobs/{parent}/clone", payload)["id"]
+    told = asked(server, "GET", f"/jobs/{clone}")
+    wanted = {**ONE, **payload}
+    assert told["backend"] == wanted["backend"]
+    # an ideal simulator has none
+    assert told.get("shots", wanted["shots"]) == wanted["shots"]
+
+
+@pytest.mark.parametrize("payload", SESSIONS.values(), ids=SESSIONS)
+def test_sessions_as_the_document_has_them_are_accepted(server: Served, payload: dict[str, Any]) -> None:
+    assert complain("CreateSessionRequest", payload) == []
+    session = asked(server, "POST", "/sessions", payload)
+    assert session["backend"] == payload["backend"]
+    assert asked(server, "POST", "/jobs", {**ONE, "session_id": session["id"]})["id"]
+    assert asked(server, "POST", f"/sessions/{session['id']}/end")["id"] == session["id"]
+
+
+def test_errors_are_granted_to_operations_that_can_give_them() -> None:
+    """401 where a credential is asked for, 405 nowhere."""
+    granted = {(m, p): repaired()["paths"][p][m.lower()] for m, p in OPERATIONS}
+    public = {path for (_, path), op in granted.items() if not op.get("security")}
+    assert "/backends" in public
+    assert "/jobs" not in public
+    for (method, path), operation in granted.items():
+        assert "405" not in operation["responses"]
+        own = "401" in OPERATIONS[method, path]["responses"]
+        assert ("401" in operation["responses"]) == (path not in public or own)
 
 
 @pytest.mark.timeout(300)

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.case import Case, Span, before, overlap, total_shots
+from harness.case import Case, total_shots
 from harness.errors import ContractBroken
 from harness.facts import AttemptSeen, ContractImposed, JobSeen, ReferenceValue, ResultSeen, TargetCrashed
+from harness.intervals import Span, before, overlap
 from harness.model import History
 from tests.histories import Story
 

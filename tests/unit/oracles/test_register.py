@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.case import Span
+from harness.intervals import Span
 from harness.oracles._register import Write, possible
 
 _INSTANTS = st.integers(0, 12)

@@ -55,7 +55,7 @@ WORDS: Mapping[str, tuple[tuple[int, Words, tuple[Any, ...]], ...]] = {
             ),
         ),
     ),
-    "ionq": ((0, lambda b: b["status"], ("available", "unavailable", "calibrating", "retired")),),
+    "ionq": ((0, lambda b: b["status"], ("available", "unavailable", "unavailable", "retired")),),
     "oqtopus": ((0, lambda b: b["status"], ("available", "unavailable", "unavailable", "unavailable")),),
 }
 CASES = [

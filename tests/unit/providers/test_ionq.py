@@ -324,7 +324,13 @@ def bent(**changes: Any) -> dict[str, Any]:
         bent(input={"gateset": "qis", "circuit": [{"gate": "cnot", "target": 0, "control": 0}]}),
         bent(input={"gateset": "qis", "qubits": 1, "circuit": [{"gate": "x", "target": 1}]}),
         bent(input={"gateset": "qis", "qubits": 99, "circuit": [GATE]}),
-        bent(input={"gateset": "qis", "qubits": 20, "circuit": [{"gate": "h", "target": i} for i in range(20)]}),
+        bent(
+            input={
+                "gateset": "qis",
+                "qubits": 20,
+                "circuit": [{"gate": "cnot", "control": i, "target": i + 1} for i in range(19)],
+            }
+        ),
         multi(input={"gateset": "qis", "circuits": []}),
         multi(input={"gateset": "qis", "circuits": [{"circuit": [GATE]}], "circuit": [GATE]}),
     ],

@@ -109,6 +109,9 @@ def _one(fault: str, **params: Any) -> Faults:
 
 _BATCH: dict[str, Any] = {"circuits": ("top", "low")}
 _MID: dict[str, Any] = {"busy_ms": 3_000}
+#: clients whose protocol can say it: where nothing would differ on the wire there is no cell
+_LINKS: dict[str, Any] = {**_MID, "only": ("ionq", "cirq", "pennylane", "oqtopus")}
+_PUBLISHED: dict[str, Any] = {"only": ("ibm",)}
 _HANDLE: dict[str, Any] = {"only": _WITH_HANDLES}
 #: only amazon-braket-sdk has one that tries again: run_batch
 _FLEET: dict[str, Any] = {"story": "fleet", "only": ("braket",)}
@@ -248,12 +251,6 @@ STATE = _rows(
     "status",
     ("queued_for_ever", "queued for ever", _one("queue_stall", ms=600_000), _MID),
     ("running_for_ever", "running for ever, though it ended", _one("state_told", told="started", times=0), _MID),
-    (
-        "running_early",
-        "running is told while queued",
-        _one("state_told", told="started", during="alive", times=0),
-        _MID,
-    ),
     ("unknown_once", "an unknown word, once", _one("state_told", **_WORD), _MID),
     ("unknown_for_ever", "an unknown word, for ever", _one("state_told", told="on_hold", times=0, on=["status"]), _MID),
     ("empty", "an empty state, once", _one("state_told", told="", on=["status"]), _MID),
@@ -270,8 +267,7 @@ STATE = _rows(
     ),
     ("no_times", "no times", _one("field_lost", what="times", times=0), _MID),
     ("no_metadata", "no metadata", _one("field_lost", what="metadata", times=0), _MID),
-    ("no_results", "completed without a link to results", _one("field_lost", what="results", times=0), _MID),
-    ("no_state", "no state, once", _one("field_lost", what="state", on=["status"]), _MID),
+    ("no_results", "completed without a link to results", _one("field_lost", what="results", times=0), _LINKS),
 )
 JOB = _rows(
     "job",
@@ -296,7 +292,7 @@ RESULT = _rows(
     *_wires("result"),
     *_malformed("result"),
 )
-_NARROW: dict[str, Any] = {"circuits": ("low",)}
+_WIDTHS: dict[str, Any] = {"circuits": ("low",), "only": ("braket", "oqtopus")}
 TOLD = _rows(
     "told",
     "result",
@@ -305,7 +301,7 @@ TOLD = _rows(
     ("few_shots", "100 shots instead of 300", _one("wrong_result", way="shots", shots=100, times=0)),
     ("rounded", "rounded down, counts lost", _one("wrong_result", way="rounded", times=0)),
     ("overwritten", "outcomes overwritten", _one("wrong_result", way="overwritten", times=0)),
-    ("narrow", "leading zeros lost", _one("wrong_result", way="narrow", times=0), _NARROW),
+    ("narrow", "leading zeros lost", _one("wrong_result", way="narrow", times=0), _WIDTHS),
     ("uniform", "noise only", _one("wrong_result", way="uniform", times=0)),
     ("foreign", "another job's result", _one("wrong_result", way="foreign", times=0), {"story": "two"}),
     ("sum", "weights sum to a half", _one("invalid_result", way="sum", times=0)),
@@ -353,9 +349,9 @@ DEVICE = _rows(
     ("small", "a qubit less", _one("device_told", way="small", times=0)),
     ("shots", "a cap of 1 shot is told", _one("device_told", way="shots", times=0)),
     ("busy", "a queue of a day is told", _one("device_told", way="busy", times=0)),
-    ("wrong_calibration", "calibration told four times too good", _one("calibration_told", way="better")),
-    ("no_calibration", "no calibration", _one("calibration_told", way="none")),
-    ("stale_calibration", "calibration of last week", _one("calibration_told", way="stale")),
+    ("wrong_calibration", "calibration told four times too good", _one("calibration_told", way="better"), _PUBLISHED),
+    ("no_calibration", "no calibration", _one("calibration_told", way="none"), _PUBLISHED),
+    ("stale_calibration", "calibration of last week", _one("calibration_told", way="stale"), _PUBLISHED),
     ("gone", "503 for everything", _one("backend_offline", way="refuse")),
     ("unreachable", "every connection breaks", _one("backend_offline", way="break")),
     ("404_once", "404 for a device, once", _one("http_error", **_on("device"), status=404)),

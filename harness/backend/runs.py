@@ -69,8 +69,6 @@ class Backend:
         self._broken: list[BaseException] = []
         self._canaries: list[Canary] = []
         self.sessions = Sessions(clock, seed)
-        #: told of each run that is accepted, while its request is being answered
-        self.on_accept: list[Callable[[Run], None]] = []
         #: told of each run that is forgotten
         self.on_forget: list[Callable[[Run], None]] = []
         # A submit is handled in the target's own task: a run's task must not inherit its context, or a crash of
@@ -158,8 +156,6 @@ class Backend:
         )
         self._runs[run.id] = run
         self._recorder.record(_accepted(run))
-        for told in self.on_accept:
-            told(run)
         if order.dry_run:
             self._end(run, "completed")
         else:

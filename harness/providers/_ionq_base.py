@@ -144,10 +144,10 @@ class IonQBase(Protocol):
             self._identities[names] = str(UUID(int=chance.getrandbits(128), version=4))
         return self._identities[names]
 
-    def accept(self, job: Job, caller: Admission) -> Found:
+    def accept(self, job: Job, request: Request, caller: Admission) -> Found:
         """Hand a job to the backend, its children with it."""
         entry = Entry(job)
-        run = self.backend.submit(job.order, caller.tenant, entry)
+        run = self.take(request, job.order, caller, entry)
         rng = stream(self.south.seed, "children", run.ordinal)
         entry.children = tuple(str(UUID(int=rng.getrandbits(128), version=4)) for _ in job.program.names)
         self._children |= {child: (run.id, i) for i, child in enumerate(entry.children)}

@@ -49,7 +49,7 @@ class IonQJobs(IonQResults):
 
     async def _created(self, job: Job, request: Request, caller: Admission) -> Reply:
         self.check_session(job, caller)
-        found = self.accept(job, caller)
+        found = self.accept(job, request, caller)
         told = await self.look(found.run, "submit", request)
         return Reply.of_json(201, {"id": told.id, "status": "submitted", "session_id": job.session_id})
 

@@ -6,7 +6,6 @@ import json
 import re
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self, TypeVar
@@ -14,7 +13,7 @@ from urllib.parse import unquote
 
 from harness.backend.devices import DEVICES, Device, QueueTime
 from harness.backend.fleet import listed
-from harness.backend.orders import Run
+from harness.backend.orders import Order, Run
 from harness.backend.runs import Backend
 from harness.errors import UsageProblem
 from harness.facts import ResultDelivered, RunDisowned
@@ -102,7 +101,6 @@ class Protocol(Service):
         self.backend, self.south = backend, south
         #: requests under way and the runs they made; by identity, as a fault may send one twice
         self._made: dict[int, tuple[Request, list[str]]] = {}
-        backend.on_accept.append(_note_made)
         self._found: tuple[Request, Route | None, dict[str, str]] | None = None
         own = {str(options["key"]): ""} if options.get("key") else {}
         self.keys = Keys(tenants={**own, **(options.get("keys") or {})})
@@ -166,8 +164,6 @@ class Protocol(Service):
     async def handle(self, request: Request) -> Reply:
         """Answer one request, at once: whatever takes time is a fault's doing."""
         route, ids = self._find(request)
-        if route is not None and route.operation == "submit":
-            _MADE.set(self._made_by(request))
         try:
             if route is None:
                 raise Refusal(404, "Resource not found.")
@@ -197,15 +193,16 @@ class Protocol(Service):
             return None
         return str(body["id"]) if isinstance(body, dict) and body.get("id") else None
 
-    def _made_by(self, request: Request) -> list[str]:
-        kept = self._made.get(id(request))
-        if kept is None or kept[0] is not request:
-            kept = self._made[id(request)] = (request, [])
-        return kept[1]
+    def take(self, request: Request, order: Order, caller: Admission, kept: object, run_id: str = "") -> Run:
+        """Hand a request's order to the backend; what the request made is known until it has been answered."""
+        run = self.backend.submit(order, caller.tenant, kept, run_id)
+        asked, made = self._made.get(id(request), (request, []))
+        self._made[id(request)] = (request, [*made, run.id] if asked is request else [run.id])
+        return run
 
     def _disown(self, request: Request, site: Site, reply: Reply) -> None:
-        gone = self._made_by(request)
-        self._made.pop(id(request))
+        asked, made = self._made.pop(id(request), (request, []))
+        gone = made if asked is request else []
         if reply.cut_at is not None:
             return
         if not self.definite.get(reply.status, False):
@@ -265,11 +262,10 @@ class Protocol(Service):
 
     async def cancel(self, run: Run, request: Request) -> bool:
         """Cancel a run; False if it had ended already. A fault may keep it from happening, and say either."""
-
-        async def honest(_: Call) -> RunOutcome:
-            return RunOutcome("canceled" if self.backend.cancel(run) else "completed")
-
-        outcome: RunOutcome = await self.south.injector.run(self._about(run, "run", "cancel", request), honest)
+        outcome = await self._through_faults(
+            lambda: RunOutcome("canceled" if self.backend.cancel(run) else "completed"),
+            lambda: self._about(run, "run", "cancel", request),
+        )
         return outcome.state == "canceled"
 
     async def read(self, run: Run, request: Request) -> Results:
@@ -325,16 +321,6 @@ class Protocol(Service):
             if (ids := route.match(request)) is not None:
                 return route, ids
         return None, {}
-
-
-#: where the runs go that the request under way makes
-_MADE: ContextVar[list[str] | None] = ContextVar("runs made", default=None)
-
-
-def _note_made(run: Run) -> None:
-    made = _MADE.get()
-    if made is not None and run.id not in made:
-        made.append(run.id)
 
 
 def _part(text: str) -> str:

@@ -255,7 +255,7 @@ class Braket(Store):
             trace=request.headers.get("traceparent"),
             sampled=bool(task.shots),
         )
-        run = self.backend.submit(order, caller.tenant, task)
+        run = self.take(request, order, caller, task)
         self._tokens[caller.tenant, token] = run.id
         return await self._accepted(run, request)
 

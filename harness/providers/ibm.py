@@ -201,7 +201,7 @@ class Ibm(Protocol):
             session=None if session is None else session.id,
             limit_ms=(job.cost_s or 0) * _MS_PER_S,
         )
-        run = self.backend.submit(order, caller.tenant, Kept(job=job, tags=list(job.tags)))
+        run = self.take(request, order, caller, Kept(job=job, tags=list(job.tags)))
         self._meter.add(run)
         view = await self.look(run, "submit", request)
         return Reply.of_json(200, {"id": view.id, "backend": view.device, "session_id": job.session})

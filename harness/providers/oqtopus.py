@@ -197,7 +197,7 @@ class Oqtopus(Protocol):
         self._check_registered(job, caller)
         kept = replace(kept, ordinal=self._registered[job].ordinal)
         self._drop(job)
-        self.backend.submit(order, caller.tenant, kept, run_id=job)
+        self.take(request, order, caller, kept, job)
         return Reply.of_json(200, {"message": "job submitted"})
 
     def _check_registered(self, job: str, caller: Admission) -> None:

@@ -16,6 +16,7 @@ import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 from types import MappingProxyType
 from typing import Any, Literal, Self, cast
@@ -39,6 +40,7 @@ class Noise:
     fidelity_2q: float
     fidelity_spam: float
 
+    @lru_cache(maxsize=64)  # noqa: B019 - there are a handful of noise models, all kept anyway
     def calibration(self, qubits: int = 256) -> Calibration:
         """Of a device whose qubits and pairs are all alike."""
         return Calibration.uniform(

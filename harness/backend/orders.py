@@ -95,9 +95,9 @@ class Run:
     @property
     def calibration(self) -> Calibration | None:
         """What it is executed with; None is ideal."""
-        if self.order.own_noise or self.order.noise is None:
-            return self.device.calibration if self.order.own_noise else None
-        return self.order.noise.calibration()
+        if self.order.own_noise:
+            return self.device.calibration
+        return None if self.order.noise is None else self.order.noise.calibration()
 
     @property
     def duration_ms(self) -> int:

@@ -179,13 +179,8 @@ def _draw(weights: list[float], shots: int, seed: int) -> Any:
     return np.random.RandomState(seed % 2**32).multinomial(shots, [w / total for w in weights])
 
 
-@lru_cache(maxsize=64)
-def _uniform(noise: Noise) -> Calibration:
-    return noise.calibration()
-
-
 def _values(calibration: Calibration | Noise | None) -> Calibration | None:
-    return _uniform(calibration) if isinstance(calibration, Noise) else calibration
+    return calibration.calibration() if isinstance(calibration, Noise) else calibration
 
 
 @lru_cache(maxsize=1024)

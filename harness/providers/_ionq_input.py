@@ -150,7 +150,7 @@ def _job(terms: Mapping[str, Any], program: Program, devices: Mapping[str, Devic
     if device is None:
         raise invalid('"backend" is not a known backend.', "backend")
     shots, noise = _shots(terms), _noise(terms)
-    own_noise = noise is None or device.noise is not None
+    own_noise = noise is None or device.calibration is not None
     order = Order(
         device=device.name,
         circuits=program.circuits,
@@ -171,7 +171,7 @@ def _job(terms: Mapping[str, Any], program: Program, devices: Mapping[str, Devic
         terms=terms,
         name=_text(terms, "name"),
         session_id=order.session,
-        noise=None if device.noise is not None else noise or {"model": "ideal"},
+        noise=None if device.calibration is not None else noise or {"model": "ideal"},
         settings=_settings(terms, shots),
     )
 
@@ -249,7 +249,7 @@ def _text(payload: Mapping[str, Any], key: str) -> str | None:
 def _check_width(order: Order, device: Device) -> None:
     if order.qubits > device.qubits:
         raise invalid(f"{device.name} has {device.qubits} qubits.", "input.qubits")
-    noise = device.noise if order.own_noise else order.noise
+    noise = device.calibration if order.own_noise else order.noise
     for obstacle in (sampling.obstacle(c, noise) for c in order.circuits):
         if obstacle:
             raise invalid(f"Of the simulated {device.name}: {obstacle}.", "input.qubits")

@@ -61,7 +61,7 @@ class Spent:
 
 def is_priced(device: Device) -> bool:
     """Simulators are free."""
-    return device.noise is not None
+    return device.calibration is not None
 
 
 def cost(device: Device, view: RunView, dry_run: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -27,20 +28,30 @@ class Clock(Protocol):
     async def sleep_ms(self, ms: float) -> None:
         """Wait; 0 yields once."""
 
+    async def wait_ms(self, event: asyncio.Event, ms: float) -> None:
+        """Wait until something has happened, but no longer."""
+
 
 class LoopClock:
-    """A loop's own time: virtual under a VirtualLoop, else real. Counted from ``start_s`` of the loop (None: now)."""
+    """A loop's own time: virtual under a VirtualLoop, else real. Counted from ``start_s`` of the loop (None: now).
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, start_s: float | None = None) -> None:
-        self._loop, self._start = loop, loop.time() if start_s is None else start_s
+    ``pace``: so many of this clock's seconds pass in one of the loop's.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, start_s: float | None = None, pace: float = 1.0) -> None:
+        self._loop, self._start, self._pace = loop, loop.time() if start_s is None else start_s, pace
 
     def now_ns(self) -> int:
         """Nanoseconds since the clock's start."""
-        return round((self._loop.time() - self._start) * NS_PER_S)
+        return round((self._loop.time() - self._start) * self._pace * NS_PER_S)
 
     async def sleep_ms(self, ms: float) -> None:
         """Wait on the loop."""
-        await asyncio.sleep(ms / 1000)
+        await asyncio.sleep(ms / self._pace / 1000)
+
+    async def wait_ms(self, event: asyncio.Event, ms: float) -> None:
+        """Wait on the loop until something has happened, but no longer."""
+        await _wait(event, ms / self._pace)
 
 
 class RealClock:
@@ -56,3 +67,13 @@ class RealClock:
     async def sleep_ms(self, ms: float) -> None:
         """Wait."""
         await asyncio.sleep(ms / 1000)
+
+    async def wait_ms(self, event: asyncio.Event, ms: float) -> None:
+        """Wait until something has happened, but no longer."""
+        await _wait(event, ms)
+
+
+async def _wait(event: asyncio.Event, ms: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ms / 1000):
+            await event.wait()

@@ -6,7 +6,9 @@
     │   └── UsageProblem     a command line or a combination of options
     ├── TargetError          the pipeline could not be tested; exit 2
     │   ├── TargetUnreachable   it does not start, or does not answer
-    │   └── NeedsLiveMode    it does foreign I/O (a real socket, a thread) in simulated mode
+    │   ├── NeedsLiveMode    it does foreign I/O (a real socket, a thread) in simulated mode
+    │   └── RunStopped       a stop condition was met: nothing more may be asked of it
+    ├── PlayCut              a play was cut short: Ctrl-C, or the time was over; nobody's fault
     └── ContractBroken       one of our own parts broke its promise; a bug of ours, exit 2
 
 A failed check is a verdict, never an exception.
@@ -59,6 +61,14 @@ class TargetUnreachable(TargetError):
 
 class NeedsLiveMode(TargetError):
     """The target does I/O that a virtual clock can't carry; the message names it."""
+
+
+class RunStopped(TargetError):
+    """A stop condition was met: the run ends, with everything so far reported."""
+
+
+class PlayCut(QHarnessError):
+    """A play was cut short from outside and healed; it has no history. The message says why."""
 
 
 class ContractBroken(QHarnessError):

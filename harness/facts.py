@@ -305,6 +305,28 @@ class ServiceCalled(Fact):
     detail: Any = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class WirePassed(Fact):
+    """Something went through a wire between the target and a dependency that is not a double.
+
+    Phase invoke when it entered, ok or fail when its answer left towards the target. operation: in the words of the
+    wire's protocol (``commit``, ``POST /jobs``, ``deliver``; plain TCP: ``connection``). keys: what it touches, as far
+    as can be told. in_flight: others under way on the same wire.
+    """
+
+    wire: str
+    operation: str
+    connection: int
+    transaction: int | None = None
+    tables: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    writes: bool | None = None
+    bytes: int = 0
+    in_flight: int = 0
+    #: the answer reached the target unharmed; None on invoke
+    delivered: bool | None = None
+
+
 # ---------------------------------------------------------------- world facts
 
 
@@ -414,22 +436,43 @@ class FaultFired(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GateHeld(Fact):
+    """A gate holds a call (phase invoke) and lets it go (ok).
+
+    position: its place among those that arrived, from 0. why: met (all are there) | step | lease | healed.
+    """
+
+    gate: int
+    service: str
+    operation: str
+    position: int
+    why: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FaultsHealed(Fact):
     """All faults ceased for good; liveness is owed from here on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetCrashed(Fact):
-    """The target was killed without a chance to clean up; its store stays."""
+    """The target, or one process of it, stopped working without a chance to clean up; its store stays.
+
+    process: which one, with its replica (``worker.0``); None: all there is. how: killed | paused | died (by itself).
+    index: of the fault that did it; -1: none did.
+    """
 
     index: int
+    process: str | None = None
+    how: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetRestarted(Fact):
-    """The target runs again."""
+    """The target, or one process of it, runs again."""
 
     index: int
+    process: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,25 +8,44 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from harness.clock import NS_PER_MS, Clock
 from harness.errors import UsageProblem
 from harness.expressions import Expression
 from harness.facts import FaultArmed, FaultFired
 from harness.model import FaultUse
+from harness.parameters import complaint, setting
 from harness.recording import Recorder
 from harness.registry import subclasses
 from harness.seed import stream
 from harness.wire import Reply, Request
 
-Layer = Literal["http", "view", "result", "device", "identity", "run", "process"]
+__all__ = [
+    "Act",
+    "Armed",
+    "Call",
+    "Controls",
+    "Fault",
+    "Gating",
+    "Injector",
+    "Layer",
+    "Proceed",
+    "RunOutcome",
+    "build",
+    "complaint",
+    "known_faults",
+    "plain_error",
+    "predicate_of",
+    "setting",
+    "variables_of",
+]
+
+Layer = Literal["http", "view", "result", "device", "identity", "run", "process", "tcp", "sql", "queue", "log"]
 
 
 def plain_error(status: int, message: str, **headers: str) -> Reply:
@@ -43,7 +62,8 @@ class Call:
     ``device`` a DeviceView (operation ``device``) or the Calibration that a run is executed with (``execute``),
     ``identity`` an Admission. Layer ``run``: a stage of a run's life on the backend (``queue``, ``execute``), a
     ``cancel`` that reached it, or the time that a ``session`` has, answered by a RunOutcome. Layer ``process``: one
-    await of the target.
+    await of the target. Layers ``tcp``, ``sql`` and ``queue``: what passes a wire (harness.wires), ``service`` being
+    the wire's name. Layer ``log``: a line that a process of the target wrote.
     """
 
     layer: Layer
@@ -70,6 +90,20 @@ class RunOutcome:
 Proceed = Callable[[Call], Awaitable[Any]]
 
 
+class Controls(Protocol):
+    """Power over the processes of a target that was started here.
+
+    ``process``: a name of target.yaml; "": the one that answers the API; ``*``: one that doesn't, and is no store.
+    ``index``: of the fault that asks. Where there is no such process or replica, or it is down, nothing happens.
+    """
+
+    async def kill(self, process: str, replica: int, *, index: int, down_ms: float) -> None:
+        """End one without a chance to clean up; it is started again after so long."""
+
+    async def pause(self, process: str, replica: int, *, index: int, for_ms: float) -> None:
+        """Stop one where it is; it goes on after so long."""
+
+
 @dataclass(frozen=True)
 class Act:
     """What a fault may use: time, and its own random stream."""
@@ -80,71 +114,14 @@ class Act:
     healed: asyncio.Event = field(default_factory=asyncio.Event)
     #: what this use of the fault keeps from one call to the next
     memory: dict[str, Any] = field(default_factory=dict)
+    #: None where the target is no process
+    controls: Controls | None = None
+    #: which fault of the plan this is
+    index: int = 0
 
     async def pause_ms(self, ms: float) -> None:
         """Hold a call so long, but not beyond the heal: what hangs must let go, or liveness is owed in vain."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ms / 1000):
-                await self.healed.wait()
-
-
-def setting(
-    default: Any,
-    help: str,
-    choices: Sequence[Any] = (),
-    *,
-    closed: bool | None = None,
-    least: float | None = 0,
-    most: float | None = None,
-    items: type = str,
-) -> Any:
-    """A parameter of a fault.
-
-    ``choices`` are what agents draw from, simplest first; ``closed``: nothing else is allowed (not given: so for words
-    of which there are several). ``least`` and ``most`` bound numbers, those of a list too; None: unbounded. ``items``:
-    what a list is of.
-    """
-    options = tuple(choices) or (default,)
-    shut = isinstance(default, str) and len(options) > 1 if closed is None else closed
-    told = {"help": help, "choices": options, "closed": shut, "least": least, "most": most, "items": items}
-    return field(default=default, metadata=told)
-
-
-def complaint(setting: dataclasses.Field[Any], value: object) -> str:
-    """What is wrong with a value for a parameter, and what to write instead; empty: nothing is."""
-    default, told = setting.default, setting.metadata
-    if setting.metadata["closed"]:
-        return "" if value in told["choices"] else f"must be one of {', '.join(map(str, told['choices']))}"
-    if isinstance(default, bool) or isinstance(value, bool):
-        return "" if isinstance(default, bool) and isinstance(value, bool) else f"must be {_kind_of(default)}"
-    if isinstance(default, tuple) and isinstance(value, list | tuple):
-        wrong = (_wrong_item(each, told) for each in value)
-        return next((f"has an item that {each}" for each in wrong if each), "")
-    # whole numbers are not converted: there are some that no float can hold
-    if not isinstance(value, int | float if isinstance(default, float) else type(default)):
-        return f"must be {_kind_of(default)}"
-    return _out_of_bounds(value, told["least"], told["most"]) if isinstance(value, int | float) else ""
-
-
-def _wrong_item(value: object, told: Mapping[str, Any]) -> str:
-    if told["items"] is str:
-        return "" if isinstance(value, str) else "must be text"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return "must be a number"
-    return _out_of_bounds(value, told["least"], told["most"])
-
-
-def _out_of_bounds(value: float, least: float | None, most: float | None) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "must be finite"
-    if least is not None and value < least:
-        return f"must be at least {least}"
-    return f"must be at most {most}" if most is not None and value > most else ""
-
-
-def _kind_of(default: object) -> str:
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", tuple: "a list"}
-    return names[type(default)]
+        await self.clock.wait_ms(self.healed, ms)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +130,10 @@ class Fault(ABC):
 
     name: ClassVar[str] = ""
     layer: ClassVar[Layer] = "http"
+    #: whom it strikes unless ``at`` says otherwise; "": whoever ``at`` names, else every wire of its layer
     service: ClassVar[str] = "backend"
+    #: it stops and starts processes, so it needs a target that runs as such
+    needs_processes: ClassVar[bool] = False
     #: the sites it makes sense at; the envelope may narrow them
     operations: ClassVar[tuple[str, ...]] = ()
     #: those that agents draw from, if fewer than all
@@ -162,6 +142,7 @@ class Fault(ABC):
     evidence: ClassVar[tuple[str, ...]] = ()
 
     # ---- the envelope, the same for every fault
+    at: str = setting("", "the service or wire to strike; empty: the fault's own")
     on: tuple[str, ...] = setting((), "operations to strike; empty: all that the fault knows")
     where: str = setting(
         "",
@@ -234,12 +215,64 @@ class Armed:
     fired: int
 
 
-class Injector:
-    """Decides which planned fault disturbs which call, and records that it did."""
+class Gating(Protocol):
+    """What holds calls and lets them go in a chosen order (harness.gating)."""
 
-    def __init__(self, uses: Sequence[FaultUse], clock: Clock, recorder: Recorder, seed: int) -> None:
+    @property
+    def idle(self) -> bool:
+        """There is no gate."""
+
+    async def around(self, call: Call, proceed: Proceed) -> Any:
+        """A call through the gates, faults and all."""
+
+    def step_begins(self, step: str) -> None:
+        """A step of the plan begins."""
+
+    def step_ends(self, step: str) -> None:
+        """A step of the plan was answered."""
+
+    def open_all(self) -> None:
+        """Let everything go, for good."""
+
+
+class _NoGates:
+    """Nothing is ever held."""
+
+    idle = True
+
+    async def around(self, call: Call, proceed: Proceed) -> Any:
+        """At once."""
+        return await proceed(call)
+
+    def step_begins(self, step: str) -> None:
+        """Nobody waits for it."""
+
+    def step_ends(self, step: str) -> None:
+        """Nobody waits for it."""
+
+    def open_all(self) -> None:
+        """Nothing is held."""
+
+
+_NO_GATES = _NoGates()
+
+
+class Injector:
+    """Decides which planned fault disturbs which call, and records that it did. Gates are outside of all faults."""
+
+    def __init__(
+        self,
+        uses: Sequence[FaultUse],
+        clock: Clock,
+        recorder: Recorder,
+        seed: int,
+        *,
+        gates: Gating | None = None,
+        controls: Controls | None = None,
+    ) -> None:
         self._clock, self._recorder, self._seed, self._healed = clock, recorder, seed, False
-        self._all = [_arm(i, use, seed, clock) for i, use in enumerate(uses)]
+        self._gates, self._controls = gates or _NO_GATES, controls
+        self._all = [_arm(i, use, seed, clock, controls) for i, use in enumerate(uses)]
         self._made = len(self._all)
         #: what a process-layer fault needs from its world; set by the world
         self.on_process_fault: Callable[[int, Fault], None] = _no_process_faults
@@ -253,16 +286,22 @@ class Injector:
         for armed in [a for a in self._all if a.fault.until_step == step]:
             self.remove(armed.index)
         self._arm_matching(step)
+        self._gates.step_begins(step)
+
+    def step_ends(self, step: str) -> None:
+        """What waited for a step's answer goes on."""
+        self._gates.step_ends(step)
 
     def heal(self) -> None:
-        """All faults cease, for good."""
+        """All faults cease and all gates open, for good."""
         self._healed = True
         self.clear()
+        self._gates.open_all()
 
     @property
     def idle(self) -> bool:
         """Nothing is in force: a call may as well go past it, which spares making one."""
-        return not self._all
+        return not self._all and self._gates.idle
 
     @property
     def uses(self) -> tuple[Armed, ...]:
@@ -271,7 +310,7 @@ class Injector:
 
     def add(self, use: FaultUse) -> int:
         """One more fault, armed at once; returns its index. Raises UsageProblem for a wrong one."""
-        armed = _arm(self._made, use, self._seed, self._clock)
+        armed = _arm(self._made, use, self._seed, self._clock, self._controls)
         self._made += 1
         self._all.append(armed)
         self._arm_now(armed)
@@ -296,7 +335,12 @@ class Injector:
         return any(a.fault.layer == "process" for a in self._all)
 
     async def run(self, call: Call, proceed: Proceed) -> Any:
-        """A call through every fault that strikes it, in plan order, outermost first."""
+        """A call through the gates, then through every fault that strikes it, in plan order, outermost first."""
+        if self._gates.idle:
+            return await self._disturbed(call, proceed)
+        return await self._gates.around(call, lambda c: self._disturbed(c, proceed))
+
+    async def _disturbed(self, call: Call, proceed: Proceed) -> Any:
         striking = [a for a in self._all if self._strikes(a, call)] if self._all else ()
         return await (self._through(striking, call, proceed) if striking else proceed(call))
 
@@ -349,17 +393,17 @@ class Injector:
 _AWAIT = Call("process", "target", "await")
 
 
-def _arm(index: int, use: FaultUse, seed: int, clock: Clock) -> _Armed:
+def _arm(index: int, use: FaultUse, seed: int, clock: Clock, controls: Controls | None) -> _Armed:
     fault = build(use)
     predicate = predicate_of(fault.where) if fault.where else None
-    act = Act(clock, stream(seed, "fault", index, use.fault))
+    act = Act(clock, stream(seed, "fault", index, use.fault), controls=controls, index=index)
     return _Armed(index, use, fault, predicate, act, stream(seed, "fault", index, use.fault, "chance"))
 
 
 def predicate_of(where: str) -> Expression:
     """A fault's ``where``, compiled; raises UsageProblem for one that could never be true or false."""
     expression = Expression(where)
-    known = _variables(Call("http", "", ""))
+    known = variables_of(Call("http", "", ""))
     if strange := expression.unknown(known):
         raise UsageProblem(f"where: {where!r}: nothing is called {strange[0]!r}; there are {', '.join(known)}")
     if expression.constant and not isinstance(expression.evaluate({}), bool):
@@ -369,12 +413,25 @@ def predicate_of(where: str) -> Expression:
 
 def _fits(armed: _Armed, call: Call) -> bool:
     fault = armed.fault
-    if call.service != fault.service or not fault.knows(call) or (fault.on and call.operation not in fault.on):
+    if not _reaches(fault, call) or (fault.on and call.operation not in fault.on):
         return False
-    return armed.predicate is None or armed.predicate.evaluate(_variables(call)) is True
+    if fault.needs_processes and armed.act.controls is None:
+        return False
+    return armed.predicate is None or armed.predicate.evaluate(variables_of(call)) is True
 
 
-def _variables(call: Call) -> dict[str, Any]:
+def _reaches(fault: Fault, call: Call) -> bool:
+    """Whether a call is one of those that a fault is for. Elsewhere than at home it knows no names of operations.
+
+    A fault of wires (service "") is at home on every one.
+    """
+    if fault.service and fault.at and fault.at != fault.service and not fault.needs_processes:
+        return call.service == fault.at and call.layer == fault.layer
+    return call.service == (fault.at or fault.service or call.service) and fault.knows(call)
+
+
+def variables_of(call: Call) -> dict[str, Any]:
+    """What a predicate over a call can ask for."""
     request = call.request or Request("", "")
     try:
         body = request.json() if request.body else None

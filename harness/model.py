@@ -18,6 +18,8 @@ HISTORY_SCHEMA = 1
 
 Phase = Literal["invoke", "ok", "fail", "info"]
 Strategy = Literal["fifo", "permute", "pct"]
+#: what a violation rests on: events that can't all be true, a time that a slow machine can miss too, or a sample
+Basis = Literal["contradiction", "deadline", "statistics"]
 
 
 # ---------------------------------------------------------------- plans
@@ -60,6 +62,36 @@ class FaultUse:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GateUse:
+    """A point on the south side where calls are held and released in a chosen order.
+
+    It is schedule, not disturbance: a call that is held is late, never wrong. Matching calls wait until ``calls`` of
+    them are there, or until a step was answered (``until_step``: procrastination), never longer than ``most_ms``.
+    """
+
+    #: the service or wire: backend, policy, a wire's name
+    at: str
+    #: operations held; empty: all
+    on: tuple[str, ...] = ()
+    #: CEL over the call, as in faults; empty: all
+    where: str = ""
+    #: before or after the call takes effect
+    point: Literal["before", "after"] = "before"
+    #: matching calls that pass first
+    skip: int = 0
+    calls: int = 2
+    #: release in this order of arrival, counted from 0; empty: as they came
+    order: tuple[int, ...] = ()
+    #: each is released when the one before it has been answered
+    one_by_one: bool = False
+    until_step: str = ""
+    #: count matching calls only from when this step began
+    after_step: str = ""
+    #: whatever happens, a held call goes on after so long
+    most_ms: int = 2_000
+
+
+@dataclass(frozen=True, kw_only=True)
 class Schedule:
     """How ready tasks are ordered.
 
@@ -79,6 +111,7 @@ class Plan:
     scenario: str
     steps: tuple[Step, ...]
     faults: tuple[FaultUse, ...] = ()
+    gates: tuple[GateUse, ...] = ()
     schedule: Schedule = Schedule()
     contract: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -95,7 +128,7 @@ class Plan:
         return replace(self, steps=steps)
 
     def without_faults(self) -> Plan:
-        """The control arm: the same plan, undisturbed."""
+        """The control arm: the same plan, undisturbed; gates stay, they are part of its order."""
         return replace(self, faults=())
 
 
@@ -171,6 +204,8 @@ class Violation:
     observed: str
     #: numbers of the events that prove it
     evidence: tuple[int, ...]
+    #: a contradiction is proof by itself; the others must show in more than one play where plays differ
+    basis: Basis = "contradiction"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +233,21 @@ class Signature:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Repeats:
+    """How often a plan showed its finding when it was played again, each time with fresh noise."""
+
+    plays: int
+    shown: int
+    #: of the first play that did not show it: where it went another way, or why there was none; "" if all did
+    difference: str = ""
+    #: mode of the plays: live | simulated
+    mode: str = "live"
+
+    def __str__(self) -> str:
+        return f"{self.shown}/{self.plays}" + (f", {self.difference}" if self.difference else "")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finding:
     """A violated invariant with its smallest plan and its evidence."""
 
@@ -217,3 +267,5 @@ class Finding:
     #: the schedule as drawn, before shrinking, for the record
     raw_steps: int = 0
     raw_faults: int = 0
+    #: where plays differ by themselves: how often the smallest plan showed it again; None: plays are reproducible
+    repeats: Repeats | None = None

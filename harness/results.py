@@ -57,6 +57,10 @@ class RunResult:
     #: why it can't be called tested, beside unmet scenarios
     problems: tuple[str, ...] = ()
     interrupted: bool = False
+    #: every request was answered 401, 404 or not at all: nothing that was judged means anything
+    untested: bool = False
+    #: what the worlds had to say: isolation that is not to be had, hosts that the target tried to reach
+    notes: tuple[str, ...] = ()
 
     @property
     def checks(self) -> int:
@@ -65,8 +69,11 @@ class RunResult:
 
     @property
     def exit_code(self) -> Exit:
-        """1 findings; else 130 interrupted; else 2 when something could not be tested; else 0."""
-        if self.findings:
+        """1 findings; else 130 interrupted; else 2 when something could not be tested; else 0.
+
+        Findings of a run that tested nothing don't count.
+        """
+        if self.findings and not self.untested:
             return Exit.FINDINGS
         if self.interrupted:
             return Exit.INTERRUPTED

@@ -22,6 +22,8 @@ class South:
     recorder: Recorder
     injector: Injector
     seed: int
+    #: real time: work that takes long is done in threads
+    live: bool = False
 
 
 class Service(ABC):

@@ -14,6 +14,8 @@ from harness.model import FaultUse, Step
 
 #: awaits of the target, one by one, after which a crash may come: a request has some dozens. A power of two
 _MOST_AWAITS = 64
+#: calls of a process after which it may be killed or paused
+_MOST_CALLS = 12
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def both_ways(site: Site) -> tuple[FaultUse, ...]:
 
 def crash_sweep(known: Sequence[Site]) -> tuple[FaultUse, ...]:
     """The first crash fault at every await, in an order that spreads evenly at any length (van der Corput's)."""
-    crash = next((s.choice for s in known if s.kind.layer == "process"), None)
+    crash = next((s.choice for s in known if s.kind.layer == "process" and not s.kind.needs_processes), None)
     if crash is None or "skip" in crash.params:
         return ()
     fixed = {k: v for k, v in crash.params.items() if not is_choice(v)}
@@ -90,6 +92,8 @@ def _given(given: Mapping[str, Any], name: str, default: object) -> tuple[Any, .
 
 def _own(kind: type[Fault], name: str, setting: Field[Any], steps: Sequence[Step]) -> tuple[Any, ...]:
     choices = tuple(setting.metadata["choices"])
+    if kind.needs_processes and name == "skip":
+        return tuple(range(_MOST_CALLS))
     if kind.layer == "process" and name == "skip":
         # Twice: most of what is fragile is in the first request's own awaits.
         return (*range(_MOST_AWAITS // 2), *range(_MOST_AWAITS), *(c for c in choices if c >= _MOST_AWAITS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from itertools import chain
 from typing import Any
 
@@ -12,14 +12,16 @@ from harness.campaign._edits import (
     simpler_numbers,
     simpler_schedules,
     with_fault,
+    with_gate,
     with_param,
     with_step,
     without_faults,
+    without_gates,
     without_param,
     without_steps,
 )
 from harness.inputs.roles import ROLES
-from harness.model import Plan, Step, is_reference
+from harness.model import GateUse, Plan, Step, is_reference
 
 Candidates = Iterator[Plan]
 
@@ -28,6 +30,12 @@ def fewer_faults(plan: Plan, first_contract: Mapping[str, Any]) -> Candidates:
     """Without all faults, without half of them, without each."""
     for chunk in _chunks(len(plan.faults)):
         yield without_faults(plan, chunk)
+
+
+def fewer_gates(plan: Plan, first_contract: Mapping[str, Any]) -> Candidates:
+    """Without all gates, without half of them, without each."""
+    for chunk in _chunks(len(plan.gates)):
+        yield without_gates(plan, chunk)
 
 
 def fewer_steps(plan: Plan, first_contract: Mapping[str, Any]) -> Candidates:
@@ -99,6 +107,25 @@ def simpler_faults(plan: Plan, first_contract: Mapping[str, Any]) -> Candidates:
                     yield with_fault(plan, i, {**use.params, name: number})
 
 
+def simpler_gates(plan: Plan, first_contract: Mapping[str, Any]) -> Candidates:
+    """Settings left at their defaults, one operation instead of several, smaller numbers."""
+    for i, gate in enumerate(plan.gates):
+        for setting in fields(gate):
+            if setting.default is not MISSING and getattr(gate, setting.name) != setting.default:
+                yield with_gate(plan, i, **_agreeing(gate, **{setting.name: setting.default}))
+        for operation in gate.on if len(gate.on) > 1 else ():
+            yield with_gate(plan, i, on=(operation,))
+        for name, least in (("skip", 0), ("calls", 1)):
+            for number in simpler_numbers(getattr(gate, name), least):
+                yield with_gate(plan, i, **_agreeing(gate, **{name: number}))
+
+
+def _agreeing(gate: GateUse, **changes: Any) -> dict[str, Any]:
+    """Changes of a gate, in which an order names as many calls as are held."""
+    order = changes.get("order", gate.order)
+    return {**changes, "order": order if len(order) == changes.get("calls", gate.calls) else ()}
+
+
 def drop_one_change_one(plan: Plan, first_contract: Mapping[str, Any]) -> Candidates:
     """One step less while something else makes up for it: what a choice-sequence shrinker can't do."""
     for step in reversed(plan.steps):
@@ -140,12 +167,20 @@ def _made_up(kept: Plan, plan: Plan, gone: Step) -> Candidates:
                     yield with_param(kept, i, name, number)
         if step.do == gone.do and step.actor != gone.actor:
             yield with_step(kept, i, actor=gone.actor, credential=gone.credential)
-    for i, use in enumerate(kept.faults):
-        for skip in range(int(use.params.get("skip", 0))):
-            yield with_fault(kept, i, {**use.params, "skip": skip})
+    yield from _fewer_skipped(kept)
     if plan.schedule.strategy != "fifo":
         for seed in range(4):
             yield replace(kept, schedule=replace(plan.schedule, seed=seed))
+
+
+def _fewer_skipped(plan: Plan) -> Candidates:
+    """The calls of a step that is gone need not be let pass any more."""
+    for i, use in enumerate(plan.faults):
+        for skip in range(int(use.params.get("skip", 0))):
+            yield with_fault(plan, i, {**use.params, "skip": skip})
+    for i, gate in enumerate(plan.gates):
+        for skip in range(gate.skip):
+            yield with_gate(plan, i, skip=skip)
 
 
 def _stand_ins(plan: Plan, gone: Step, name: str, value: float) -> list[float]:
@@ -159,10 +194,13 @@ def _stand_ins(plan: Plan, gone: Step, name: str, value: float) -> list[float]:
 Pass = Callable[[Plan, Mapping[str, Any]], Candidates]
 PASSES: tuple[Pass, ...] = (
     fewer_faults,
+    # before steps: a gate that is not needed only costs time; one that is makes what follows hit every time
+    fewer_gates,
     fewer_steps,
     drop_one_change_one,
     simpler_order,
     fewer_people,
     simpler_values,
     simpler_faults,
+    simpler_gates,
 )

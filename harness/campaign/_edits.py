@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
-from harness.model import FaultUse, Plan, Schedule, Step, is_reference
+from harness.model import FaultUse, GateUse, Plan, Schedule, Step, is_reference
 
 _STRATEGIES = ("fifo", "permute", "pct")
 Size = tuple[float, ...]
@@ -20,6 +20,7 @@ def size(plan: Plan) -> Size:
     return (
         len(plan.faults),
         len(steps),
+        len(plan.gates),
         _STRATEGIES.index(schedule.strategy),
         len({s.actor for s in steps if s.actor}),
         sum(s.together for s in steps),
@@ -28,6 +29,7 @@ def size(plan: Plan) -> Size:
         sum(s.after_ms for s in steps),
         sum(len(f.params) for f in plan.faults),
         sum(abs(v) for v in settings if _is_number(v)),
+        *_size_of_gates(plan.gates),
         sum(numbers),
         schedule.depth,
         schedule.seed,
@@ -39,8 +41,18 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _size_of_gates(gates: Sequence[GateUse]) -> Size:
+    """What is said of gates beyond their place, and the numbers in it."""
+    said = [sum(getattr(g, f.name) != f.default for f in fields(g)) for g in gates]
+    numbers = (g.skip + g.calls + g.most_ms + sum(place != i for i, place in enumerate(g.order)) for g in gates)
+    return (sum(said), sum(len(g.on) for g in gates), sum(numbers))
+
+
 def without_steps(plan: Plan, gone: Iterable[str]) -> Plan:
-    """The plan without steps; what depends on them goes too, and faults armed by them are armed at the start."""
+    """The plan without steps; what depends on them goes too, gates that wait for them as well.
+
+    Faults that were armed by them are armed, and gates that counted from them count, from the start.
+    """
     lost = set(gone)
     kept: list[Step] = []
     for step in plan.steps:
@@ -49,11 +61,17 @@ def without_steps(plan: Plan, gone: Iterable[str]) -> Plan:
         else:
             kept.append(step)
     faults = tuple(_unarmed(f) if f.params.get("after_step") in lost else f for f in plan.faults)
-    return replace(plan.with_steps(tuple(kept)), faults=faults)
+    # a gate that waits for the answer to a step that is gone would only ever run into its lease
+    gates = tuple(_ungated(g, lost) for g in plan.gates if g.until_step not in lost)
+    return replace(plan.with_steps(tuple(kept)), faults=faults, gates=gates)
 
 
 def _unarmed(use: FaultUse) -> FaultUse:
     return replace(use, params={k: v for k, v in use.params.items() if k != "after_step"})
+
+
+def _ungated(gate: GateUse, lost: set[str]) -> GateUse:
+    return replace(gate, after_step="") if gate.after_step in lost else gate
 
 
 def redirected(plan: Plan, old: str, new: str) -> Plan:
@@ -76,7 +94,11 @@ def renumbered(plan: Plan) -> Plan:
         else f
         for f in plan.faults
     )
-    return replace(plan, steps=steps, faults=faults)
+    gates = tuple(
+        replace(g, until_step=names.get(g.until_step, g.until_step), after_step=names.get(g.after_step, g.after_step))
+        for g in plan.gates
+    )
+    return replace(plan, steps=steps, faults=faults, gates=gates)
 
 
 def with_step(plan: Plan, at: int, **changes: Any) -> Plan:
@@ -103,6 +125,16 @@ def with_fault(plan: Plan, at: int, params: Mapping[str, Any]) -> Plan:
 def without_faults(plan: Plan, gone: Sequence[int]) -> Plan:
     """The plan without some faults, by position."""
     return replace(plan, faults=tuple(f for i, f in enumerate(plan.faults) if i not in gone))
+
+
+def with_gate(plan: Plan, at: int, **changes: Any) -> Plan:
+    """The plan with one gate changed."""
+    return replace(plan, gates=(*plan.gates[:at], replace(plan.gates[at], **changes), *plan.gates[at + 1 :]))
+
+
+def without_gates(plan: Plan, gone: Sequence[int]) -> Plan:
+    """The plan without some gates, by position."""
+    return replace(plan, gates=tuple(g for i, g in enumerate(plan.gates) if i not in gone))
 
 
 def simpler_numbers(value: float, least: int = 1) -> list[int]:

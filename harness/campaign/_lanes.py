@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from harness.agents._brief import Brief, known_agents
+from harness.campaign._answers import Answers
 from harness.campaign.playing import Played, Player, World, WorldFactory, choose
 from harness.campaign.progress import Listener, PlanPlayed
 from harness.campaign.search import Hit, Search
-from harness.errors import UsageProblem
+from harness.campaign.shrink_live import Gating
+from harness.errors import RunStopped, UsageProblem
 from harness.facts import CallMade, FaultFired
 from harness.inputs.scenario import AgentUse, Scenario
 from harness.inputs.target import Target
@@ -22,17 +23,8 @@ from harness.results import ScenarioResult
 
 #: slices in a row without a new plan after which an agent has nothing more to say
 _IDLE_SLICES = 3
-
-
-class Deadline:
-    """A moment of real time after which nothing new is begun; never, for None."""
-
-    def __init__(self, seconds: float | None) -> None:
-        self._at = None if seconds is None else time.monotonic() + seconds
-
-    def passed(self) -> bool:
-        """Whether it is over."""
-        return self._at is not None and time.monotonic() >= self._at
+#: plays in a row without any answer after which a live target is given up
+MOST_SILENT = 3
 
 
 @dataclass
@@ -45,12 +37,16 @@ class Tally:
     #: uses of each fault in plans, and those of them that struck at least once
     planned: Counter[str] = field(default_factory=Counter)
     fired: Counter[str] = field(default_factory=Counter)
+    answers: Answers = field(default_factory=Answers)
+    #: plays in a row in which the target was called and gave no answer at all
+    silent: int = 0
 
     def add(self, plan: Plan, played: Played) -> int:
         """Count one play; returns its requests."""
         requests, struck = _counts(played.history)
         self.plans += 1
         self.requests += requests
+        self.silent = self.silent + 1 if self.answers.add(played.history) else 0
         self.planned.update(f.fault for f in plan.faults)
         self.fired.update(plan.faults[i].fault for i in struck if i < len(plan.faults))
         for verdict in played.judged.verdicts:
@@ -71,12 +67,17 @@ def _counts(history: History) -> tuple[int, set[int]]:
 
 @dataclass
 class Setting:
-    """What all stages of a run share. invariants: the known ones; None: those of harness.oracles."""
+    """What all stages of a run share.
+
+    invariants: the known ones; None: those of harness.oracles. gated: ways to hold calls, where plays differ by
+    themselves; None: those of harness.campaign.racing.
+    """
 
     world_factory: WorldFactory
     seed: int
     variant: str = ""
     invariants: Mapping[str, Invariant] | None = None
+    gated: Gating | None = None
     _worlds: dict[tuple[tuple[str, float], ...], World] = field(default_factory=dict, init=False)
 
     def world(self, target: Target, caps: Mapping[str, float]) -> World:
@@ -138,11 +139,36 @@ class Stage:
                         faults=len(plan.faults),
                         requests=requests,
                         violated=tuple(played.judged.violations),
+                        gates=len(plan.gates),
                     )
                 )
+                self._heed_silence()
 
-            self._searches[use.agent] = Search(agents[use.agent](), brief, self.player, known, drawn, expired)
+            self._searches[use.agent] = Search(
+                agents[use.agent](), brief, self.player, known, drawn, expired, gated=self.gated
+            )
         return self._searches[use.agent]
+
+    @property
+    def live(self) -> bool:
+        """Whether its world is there, and one whose plays differ by themselves."""
+        return "player" in self.__dict__ and not self.player.deterministic
+
+    @cached_property
+    def gated(self) -> Gating | None:
+        """Ways to hold calls so that they race; None where plays are reproducible and schedules do that."""
+        if self.player.deterministic:
+            return None
+        if self._setting.gated is not None:
+            return self._setting.gated
+        from harness.campaign.racing import gated
+
+        return gated
+
+    def _heed_silence(self) -> None:
+        """A target of real time that hangs costs a time-out for every call: enough is enough."""
+        if self.tally.silent >= MOST_SILENT and not self.player.deterministic:
+            raise RunStopped(f"no answer to any request in {self.tally.silent} plays in a row: it hangs, or is gone")
 
     def crashes(self) -> tuple[str, ...]:
         """What crashed oracles said."""

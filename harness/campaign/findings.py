@@ -9,9 +9,11 @@ from typing import Any
 
 from harness.campaign.playing import Played, Player, first_difference
 from harness.campaign.progress import Listener, ShrinkProgress, ViolationSeen
+from harness.campaign.repeating import REPEATS
 from harness.campaign.search import Hit
 from harness.campaign.shrink import shrink
-from harness.errors import ContractBroken, TargetError
+from harness.campaign.shrink_live import MOST_PLAYS
+from harness.errors import ContractBroken, PlayCut, RunStopped, TargetError
 from harness.inputs.scenario import Scenario
 from harness.model import Finding, History, Plan, Signature
 
@@ -25,6 +27,10 @@ class Effort:
 
     hypothesis_plays: int = 20
     delta_plays: int = 400
+    #: where plays differ by themselves, and are dear: plays and seconds for shrinking one finding, plays to repeat it
+    live_plays: int = MOST_PLAYS
+    live_seconds: float = 180.0
+    repeats: int = REPEATS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +51,7 @@ class Lead:
 
 @dataclass
 class Prober:
-    """Makes findings of one scenario's hits. interrupted: by Ctrl-C, so that nothing more is played."""
+    """Makes findings of one scenario's hits. interrupted: nothing more may be played."""
 
     player: Player
     scenario: Scenario
@@ -55,11 +61,14 @@ class Prober:
     #: whether to stop shrinking, for budgets in seconds
     expired: Callable[[], bool] = lambda: False
     interrupted: bool = False
+    #: what ended the run while a finding was made: a stop condition, or the time
+    ended: RunStopped | PlayCut | None = None
 
     def finding(self, lead: Lead) -> tuple[Finding | None, str]:
         """The finding, and the problem with it if its replay differs; no finding if it never shows again.
 
-        After Ctrl-C: the smallest plan so far, as it was played, with that as its problem.
+        After Ctrl-C, or whatever else ends the run: the smallest plan so far, as it was played, with that as its
+        problem.
         """
         self.listen(
             ViolationSeen(
@@ -77,6 +86,8 @@ class Prober:
         except KeyboardInterrupt:
             # Whoever asked for this finding ends the run as soon as it is kept.
             self.interrupted = True
+        except (RunStopped, PlayCut) as end:
+            self.interrupted, self.ended = True, end
         return self._unfinished(lead)
 
     def _verified(self, lead: Lead) -> tuple[Finding | None, str]:
@@ -93,7 +104,8 @@ class Prober:
 
     def _unfinished(self, lead: Lead) -> tuple[Finding, str]:
         plan, played = self.player.witnesses[lead.signature]
-        problem = f"{self.scenario.name}: {lead.signature} is neither fully shrunk nor replayed: interrupted"
+        why = str(self.ended or "interrupted")
+        problem = f"{self.scenario.name}: {lead.signature} is neither fully shrunk nor replayed: {why}"
         return self._of(lead, plan, played, 0), problem
 
     def _of(self, lead: Lead, plan: Plan, played: Played, plays: int) -> Finding:
@@ -142,6 +154,8 @@ class Prober:
             return None, None
         try:
             control = self.player.play(plan.without_faults())
+        except RunStopped:
+            raise
         except (TargetError, ContractBroken):
             # The finding stands; whether it needs its faults is not known.
             return None, None

@@ -8,17 +8,21 @@ from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from harness.campaign._edits import size
-from harness.errors import ContractBroken, TargetError
+from harness.errors import ContractBroken, RunStopped, TargetError
 from harness.inputs.target import Target
 from harness.judging import Invariant, judge, known_invariants
 from harness.model import Event, History, Plan, Signature, Status, Verdict, Violation
 
 
 class World(Protocol):
-    """What can play plans; a fresh target for each, the same plan giving the same history."""
+    """What can play plans, a fresh target for each."""
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the same plan gives the same history, byte for byte."""
 
     def play(self, plan: Plan) -> History:
-        """Play one plan from beginning to end; raises TargetError if the target can't be tested."""
+        """Play one plan to its end; TargetError if the target can't be tested, PlayCut if it is cut short."""
 
     def close(self) -> None:
         """Give back what it holds."""
@@ -67,7 +71,14 @@ class Player:
     #: the smallest plan that showed each signature, with its play: a finding even if nothing more can be played
     witnesses: dict[Signature, tuple[Plan, Played]] = field(default_factory=dict)
     plays: int = 0
+    #: the play that took place last
+    last: Played | None = None
     _memory: dict[str, Judged] = field(default_factory=dict)
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether its plays are reproducible byte for byte."""
+        return self.world.deterministic
 
     def recall(self, plan: Plan) -> Judged | None:
         """What an equal plan came to, if one was played."""
@@ -80,6 +91,7 @@ class Player:
         judged = self._judge(history)
         self._memory[encode(plan)] = judged
         played = Played(history, judged)
+        self.last = played
         self._witness(plan, played)
         return played
 
@@ -87,11 +99,17 @@ class Player:
         """What a plan comes to; played only if no equal one was."""
         return self.recall(plan) or self.play(plan).judged
 
-    def shows(self, plan: Plan, signature: Signature) -> bool:
-        """Whether a candidate of shrinking shows a signature; one that can't be played or judged does not."""
+    def shows(self, plan: Plan, signature: Signature, *, anew: bool = False) -> bool:
+        """Whether a candidate of shrinking shows a signature; one that can't be played or judged does not.
+
+        ``anew``: played even if an equal plan was, as plays that differ by themselves need.
+        """
         before = dict(self.crashed)
         try:
-            return signature in self.judge(plan).violations
+            judged = self.play(plan).judged if anew else self.judge(plan)
+            return signature in judged.violations
+        except RunStopped:
+            raise
         except (TargetError, ContractBroken):
             return False
         finally:

@@ -36,6 +36,8 @@ class PlanPlayed(Progress):
     faults: int
     requests: int
     violated: tuple[Signature, ...] = ()
+    #: gates in the plan: it follows one that came out clean, with calls held so that they race
+    gates: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from harness.campaign._lanes import Deadline, Lane, Setting, Stage, plan_lanes
+from harness.campaign._answers import Answers
+from harness.campaign._deadline import Deadline
+from harness.campaign._lanes import Lane, Setting, Stage, plan_lanes
 from harness.campaign.findings import Effort, Lead, Prober
+from harness.campaign.findings_live import LiveProber
 from harness.campaign.playing import WorldFactory
 from harness.campaign.progress import (
     FindingFound,
@@ -18,7 +22,8 @@ from harness.campaign.progress import (
     deaf,
 )
 from harness.campaign.search import Hit
-from harness.errors import ContractBroken, TargetError
+from harness.campaign.shrink_live import Gating, ungated
+from harness.errors import ContractBroken, PlayCut, RunStopped, TargetError
 from harness.inputs.scenario import Scenario
 from harness.inputs.target import Target
 from harness.judging import Invariant, merge
@@ -53,6 +58,8 @@ class Options:
     effort: Effort = field(default_factory=Effort)
     #: the known invariants; None: those of harness.oracles
     invariants: Mapping[str, Invariant] | None = None
+    #: ways to hold calls so that they race, where plays differ by themselves; None: those of harness.campaign.racing
+    gated: Gating | None = None
 
 
 def run(
@@ -66,7 +73,7 @@ def run(
     options: Options = Options(),
 ) -> RunResult:
     """Play scenarios on a target. Ctrl-C ends the run early and keeps what was found; nothing else is swallowed."""
-    setting = Setting(world_factory, seed, options.variant, options.invariants)
+    setting = Setting(world_factory, seed, options.variant, options.invariants, options.gated)
     stages = [Stage(s, target, setting) for s in scenarios]
     try:
         return _Campaign(stages, target, budget, listen=listen, options=options, seed=seed).run()
@@ -94,6 +101,8 @@ class _Campaign:
         self._findings: list[Finding] = []
         self._problems: list[str] = []
         self._interrupted = False
+        #: plans played when the target last failed
+        self._failed_at = -1
         self.stages = stages
 
     def run(self) -> RunResult:
@@ -103,6 +112,8 @@ class _Campaign:
             self._take_turns()
         except KeyboardInterrupt:
             self._interrupted = True
+        except PlayCut as cut:
+            self._cut(str(cut))
         for stage in self.stages:
             self._listen(ScenarioDone(result=stage.result()))
         return self._result()
@@ -140,12 +151,21 @@ class _Campaign:
             search.hypothesis_plays = self._options.effort.hypothesis_plays
             hit = lane.play(search, SLICE)
             return hit is not None and self._follow(stage, lane, hit)
+        except RunStopped as stop:
+            self._problem(stage, str(stop))
+            return True
         except (TargetError, ContractBroken) as error:
             self._problem(stage, str(error))
             lane.stop()
             if isinstance(error, TargetError):
                 stage.broken = True
+                return self._lost(stage)
         return False
+
+    def _lost(self, stage: Stage) -> bool:
+        """Whether a live target is given up: it failed another scenario before, and nothing was played since."""
+        failed_at, self._failed_at = self._failed_at, self._count()
+        return stage.live and failed_at == self._failed_at
 
     def _count(self) -> int:
         return sum(s.tally.plans for s in self.stages)
@@ -161,11 +181,12 @@ class _Campaign:
             if self._options.wanted(signature):
                 over = self._keep(prober, self._lead(signature, hit, lane)) or over
         if prober.interrupted:
-            raise KeyboardInterrupt
+            raise prober.ended or KeyboardInterrupt
         return over
 
     def _prober(self, stage: Stage, hit: Hit) -> Prober:
-        return Prober(
+        kind = Prober if stage.player.deterministic else partial(LiveProber, gated=stage.gated or ungated)
+        return kind(
             stage.player,
             stage.scenario,
             self._target.name,
@@ -201,9 +222,15 @@ class _Campaign:
             self._problems.append(text)
             self._listen(ProblemMet(scenario=stage.scenario.name, problem=what))
 
+    def _cut(self, why: str) -> None:
+        """The time was over in the middle of a play: no problem unless it was the only one."""
+        if not self._count():
+            self._problems.append(f"not one plan was played to its end: {why}")
+
     def _result(self) -> RunResult:
         crashed = {f"{s.scenario.name}: {why}" for s in self.stages for why in s.crashes()}
         tallies = [s.tally for s in self.stages]
+        untested = sum((t.answers for t in tallies), Answers()).nothing_tested()
         return RunResult(
             id="",
             target=self._target.name,
@@ -216,8 +243,9 @@ class _Campaign:
             requests=sum(t.requests for t in tallies),
             plans=sum(t.plans for t in tallies),
             seconds=time.monotonic() - self._started,
-            problems=(*self._problems, *sorted(crashed)),
+            problems=(*filter(None, [untested]), *self._problems, *sorted(crashed)),
             interrupted=self._interrupted,
+            untested=bool(untested),
         )
 
 

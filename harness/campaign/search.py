@@ -6,7 +6,7 @@ in plans. Known signatures are set aside, so one defect doesn't mask another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from harness.agents._brief import Agent, Brief
 from harness.campaign._edits import size
 from harness.campaign.playing import Judged, Played, Player
-from harness.errors import ContractBroken
-from harness.model import Plan, Signature
+from harness.campaign.shrink_live import Gating
+from harness.errors import ContractBroken, QHarnessError
+from harness.inputs.roles import ROLES
+from harness.model import Plan, Signature, Step
 from harness.seed import derive, stream
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 #: draws that Hypothesis may spend on each new plan before a slice ends early: small searches repeat themselves
 _DRAWS_A_PLAN = 4
+#: ways to hold calls that are played after a drawn plan in which something could race
+FOLLOW_UPS = 3
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class Search:
     expired: Callable[[], bool] = lambda: False
     #: plays that Hypothesis may spend on shrinking before plan-level shrinking takes over
     hypothesis_plays: int = 20
+    #: where plays differ by themselves: ways to make a race hit, tried after a plan that came out clean; None: no such
+    gated: Gating | None = None
     slices: int = 0
     dealt: int = 0
     _deck: tuple[Plan, ...] | None = None
@@ -79,9 +85,8 @@ class Search:
             self.dealt += 1
             if plan.steps and self.player.recall(plan) is None:
                 most -= 1
-                allowance.used += 1
-                if new := self.news(self._play(plan)):
-                    return Hit(new[0], plan, plan, 0, new[1:])
+                if hit := self.attempt(plan, allowance):
+                    return hit
         return None
 
     def _shuffled(self) -> tuple[Plan, ...]:
@@ -102,16 +107,42 @@ class Search:
             if hit is None:
                 raise
             return replace(hit, interrupted=True)
+        if hunt.error is not None:
+            raise hunt.error
         return hunt.hit()
 
     def news(self, judged: Judged) -> tuple[Signature, ...]:
         """Signatures of a play that are not known yet, in the order of the invariants."""
         return tuple(s for s in judged.violations if s not in self.known)
 
-    def _play(self, plan: Plan) -> Judged:
+    def attempt(self, plan: Plan, allowance: _Allowance) -> Hit | None:
+        """Play one plan, and ways to hold its calls if it comes out clean where plays differ by themselves."""
+        played = self._play(plan, allowance)
+        if new := self.news(played.judged):
+            return Hit(new[0], plan, plan, 0, new[1:])
+        for follow in self._follow_ups(plan, played):
+            if self.expired() or allowance.left <= 0:
+                break
+            if new := self.news(self._play(follow, allowance).judged):
+                return Hit(new[0], follow, follow, 0, new[1:])
+        return None
+
+    def _follow_ups(self, plan: Plan, played: Played) -> Iterable[Plan]:
+        if self.gated is None or sum(changes(s) for s in plan.steps) < 2:
+            return ()
+        return self.gated(plan, played.history, FOLLOW_UPS)
+
+    def _play(self, plan: Plan, allowance: _Allowance) -> Played:
+        allowance.used += 1
         played = self.player.play(plan)
         self.drawn(plan, played)
-        return played.judged
+        return played
+
+
+def changes(step: Step) -> bool:
+    """Whether a step may change something."""
+    role = ROLES.get(step.do)
+    return role is not None and not role.reads
 
 
 @dataclass
@@ -137,13 +168,21 @@ class _Hunt:
     smallest: Plan | None = None
     also: tuple[Signature, ...] = ()
     plays: int = 0
+    #: what ended generation where plays differ by themselves; Hypothesis would play the same again to explain it
+    error: QHarnessError | None = None
     _sizes: dict[str, Any] = field(default_factory=dict)
 
     def test(self, plan: Plan) -> None:
         """One example of Hypothesis."""
         if not plan.steps:
             return
-        found = self._generating(plan) if self.signature is None else self._shrinking(plan)
+        try:
+            found = self._generating(plan) if self.signature is None else self._shrinking(plan)
+        except QHarnessError as error:
+            if self.search.gated is None:
+                raise
+            self.error = error
+            raise _Enough from None
         if found:
             raise _Violated
 
@@ -153,12 +192,17 @@ class _Hunt:
             raise _Enough
         judged = search.player.recall(plan)
         if judged is None:
-            self.allowance.used += 1
-            judged = search._play(plan)
-        new = search.news(judged)
-        if new:
-            self.signature, self.also, self.first, self.smallest = new[0], new[1:], plan, plan
-        return bool(new)
+            hit = search.attempt(plan, self.allowance)
+        else:
+            new = search.news(judged)
+            hit = Hit(new[0], plan, plan, 0, new[1:]) if new else None
+        if hit is None:
+            return False
+        self.signature, self.also, self.first, self.smallest = hit.signature, hit.also, hit.plan, hit.plan
+        if search.gated is not None:
+            # Hypothesis's cuts need plays that do not miss, and a held plan is none that it drew
+            raise _Enough
+        return True
 
     def _shrinking(self, plan: Plan) -> bool:
         search = self.search

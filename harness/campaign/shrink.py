@@ -10,11 +10,11 @@ idempotent unless its plays run out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.campaign._candidates import PASSES
+from harness.campaign._candidates import PASSES, Pass
 from harness.campaign._edits import renumbered, size
 from harness.model import Plan
 
@@ -38,14 +38,15 @@ def shrink(
     first_contract: Mapping[str, Any] | None = None,
     seen: Callable[[Plan, int], None] = lambda plan, plays: None,
     expired: Callable[[], bool] = lambda: False,
+    passes: Sequence[Pass] = PASSES,
 ) -> Shrunk:
     """Shrink a plan for which ``holds``; ``seen`` is told of every smaller plan and the plays so far.
 
     ``first_contract``: the simplest value of each contract term that was drawn from choices. ``expired``: whether to
-    stop with what there is, for budgets in seconds.
+    stop with what there is, for budgets in seconds. ``passes``: what is tried, in order.
     """
     work = _Work(plan, holds, seen, lambda plays: plays >= most_plays or expired())
-    while work.round(first_contract or {}):
+    while work.round(passes, first_contract or {}):
         pass
     work.attempt(renumbered(work.plan), equal=True)
     return Shrunk(work.plan, work.plays, not work.spent)
@@ -66,10 +67,10 @@ class _Work:
         """Whether nothing more may be tried."""
         return self._over(self.plays)
 
-    def round(self, first_contract: Mapping[str, Any]) -> bool:
+    def round(self, passes: Sequence[Pass], first_contract: Mapping[str, Any]) -> bool:
         """Every pass once; whether anything became smaller."""
         before = self.plan
-        for candidates in PASSES:
+        for candidates in passes:
             self._exhaust(lambda p, make=candidates: make(p, first_contract))  # type: ignore[misc]
         return self.plan is not before and not self.spent
 

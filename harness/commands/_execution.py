@@ -12,6 +12,7 @@ from harness.campaign.progress import FindingFound, Listener, Progress, RunStart
 from harness.campaign.run import Budget, Options, run
 from harness.clock import RealClock
 from harness.commands._interrupt import Interrupts
+from harness.commands._modes import Mode
 from harness.commands._plans import plan_text
 from harness.commands._progress import SoFar, both, record
 from harness.commands._rules import rules
@@ -40,12 +41,14 @@ class Request:
     seed: int
     budget: Budget = field(default_factory=Budget)
     variant: str = ""
+    mode: Mode = ""
     out: Path = Path("reports")
 
     def command(self, played: int) -> str:
         """The command that does the same again; a run that time ended is repeated by its count of plans."""
         words = ["qharness", "run", *self.scenario_paths, "--target", self.target_path]
         words += ["--variant", self.variant] if self.variant else []
+        words += ["--mode", self.mode] if self.mode == "live" else []
         words += ["--seed", str(self.seed)]
         plans = played if self.budget.plans is None and self.budget.seconds is not None else self.budget.plans
         return shlex.join([*words, *(["--plans", str(plans)] if plans else [])])
@@ -69,9 +72,9 @@ def carry_out(request: Request, view: Listener) -> Carried:
     folder = open_run(request.out, request.seed)
     keeper = _Keeper(request, folder)
     # signals stay noted until the last report is written whole
-    with Interrupts() as interrupts:
+    with Interrupts(request.mode) as interrupts:
         result, error = _play(request, keeper, view, interrupts)
-        return Carried(keeper.finish(result), error)
+        return Carried(keeper.finish(replace(result, notes=tuple(interrupts.notes))), error)
 
 
 def _play(
@@ -79,15 +82,16 @@ def _play(
 ) -> tuple[RunResult, QHarnessError | None]:
     """The campaign's result, or what the keeper knows if it broke off."""
     try:
-        result = run(
-            interrupts.world,
-            request.target,
-            request.scenarios,
-            request.seed,
-            budget=request.budget,
-            listen=both(keeper, view),
-            options=Options(variant=request.variant),
-        )
+        with interrupts.limited(request.budget.seconds):
+            result = run(
+                interrupts.world,
+                request.target,
+                request.scenarios,
+                request.seed,
+                budget=request.budget,
+                listen=both(keeper, view),
+                options=Options(variant=request.variant),
+            )
     except KeyboardInterrupt:
         # the campaign keeps what it has by itself; this one came at an odd moment
         return keeper.so_far.run, None

@@ -28,6 +28,16 @@ def target_option(help: str = "The pipeline to test, as a target.yaml.") -> Call
     return click.option("--target", "target_path", metavar="FILE", default=None, help=help)
 
 
+def mode_option() -> Callable[[F], F]:
+    """--mode MODE."""
+    return click.option(
+        "--mode",
+        type=click.Choice(["simulated", "live"]),
+        default=None,
+        help="One process and virtual time, or real processes.  [default: simulated if it can be]",
+    )
+
+
 def out_option() -> Callable[[F], F]:
     """--out DIR."""
     return click.option(

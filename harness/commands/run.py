@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.commands._modes import Mode, mode_of
 from harness.commands._options import (
     DEFAULT_SCENARIOS,
     DEFAULT_TARGET,
@@ -16,6 +17,7 @@ from harness.commands._options import (
     find_scenarios,
     find_target,
     format_option,
+    mode_option,
     out_option,
     shipped,
     target_option,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--plans", type=click.IntRange(min=1), help="Play so many plans in all; deterministic.")
 @click.option("--budget", type=Seconds(), help="Stop after a time, e.g. 60s or 5m; not deterministic.")
 @click.option("--variant", default="", help="A variant of the target, e.g. defect:QUO-01.")
+@mode_option()
 @out_option()
 @format_option("text", "json", "junit", "html")
 def run(
@@ -43,6 +46,7 @@ def run(
     plans: int | None,
     budget: float | None,
     variant: str,
+    mode: Mode | None,
     out: Path,
     format_: str,
 ) -> int:
@@ -66,6 +70,7 @@ def run(
         seed=fresh_seed(time.time_ns) if seed is None else seed,
         budget=Budget(plans=plans, seconds=budget),
         variant=variant,
+        mode=mode_of(mode or "", target),
         out=out,
     )
     with view() as listener:

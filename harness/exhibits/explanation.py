@@ -9,7 +9,9 @@ from harness.exhibits.report import Rule
 from harness.exhibits.words import (
     answers_in_words,
     fault_in_words,
+    gate_in_words,
     plural,
+    repeats_in_words,
     schedule_in_words,
     steps_in_words,
 )
@@ -35,6 +37,10 @@ class Explanation:
     control: str
     #: how it was found and made small
     history: str
+    #: which calls were held, and when they went on
+    gates: tuple[str, ...] = ()
+    #: how often it showed again, "" where plays are reproducible
+    repeats: str = ""
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """Labelled lines, in the order to read them."""
@@ -47,7 +53,11 @@ class Explanation:
             yield ("Fault" if number == 1 else ""), fault
         if self.order:
             yield "Order", self.order
+        for number, gate in enumerate(self.gates, 1):
+            yield ("Gate" if number == 1 else ""), gate
         yield "Control", self.control
+        if self.repeats:
+            yield "Repeats", self.repeats
 
     def text(self) -> str:
         """All of it as one text."""
@@ -69,6 +79,8 @@ def explain(finding: Finding, rule: Rule) -> Explanation:
         order=schedule_in_words(plan.schedule),
         control=_control(finding),
         history=_how_found(finding),
+        gates=tuple(gate_in_words(g, numbers) for g in plan.gates),
+        repeats=repeats_in_words(finding.repeats, finding.violation.basis) if finding.repeats else "",
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from harness.case import Case, NorthCall
 from harness.facts import JOB_MAKERS, JobSeen, ResultSeen
 from harness.injection import Fault
-from harness.model import FaultUse, History, Plan, Schedule, Step, is_reference
+from harness.model import Basis, FaultUse, GateUse, History, Plan, Repeats, Schedule, Step, is_reference
 
 #: role → what an actor does, with the role's parameters in braces
 PHRASES: Mapping[str, str] = MappingProxyType(
@@ -157,6 +157,33 @@ def schedule_in_words(schedule: Schedule) -> str:
     if schedule.strategy == "permute":
         return f"ready tasks shuffled (seed {schedule.seed})"
     return f"tasks held back by priority (seed {schedule.seed}, {schedule.depth} change points)"
+
+
+def gate_in_words(gate: GateUse, numbers: Mapping[str, int]) -> str:
+    """Which calls were held, and when they went on."""
+    what = f"{_value(gate.on, 'on', numbers)} at {gate.at}" if gate.on else f"calls of {gate.at}"
+    if gate.where:
+        what += f" where {gate.where}"
+    if gate.point == "after":
+        what += ", done but not answered,"
+    since = f" from step {numbers.get(gate.after_step, '?')} on" if gate.after_step else ""
+    skipped = f", {plural(gate.skip, 'call')} let through," if gate.skip else ""
+    if gate.until_step:
+        return f"{what}{since}{skipped} held until step {numbers.get(gate.until_step, '?')} is answered"
+    order = f" in the order {', '.join(str(n + 1) for n in gate.order)}" if gate.order else " as they came"
+    after = ", each when the one before it is answered" if gate.one_by_one else ""
+    return f"{what}{since}{skipped} held until {gate.calls} are there, then released{order}{after}"
+
+
+def repeats_in_words(repeats: Repeats, basis: Basis) -> str:
+    """How often it showed again, and what that means."""
+    words = f"{repeats.shown}/{repeats.plays} with fresh noise"
+    if repeats.mode != "live":
+        words += f", {repeats.mode}"
+    if repeats.shown < repeats.plays:
+        words += f"; one that did not show it {repeats.difference}" if repeats.difference else ""
+        words += "; the events of one play contradict each other, which is proof" if basis == "contradiction" else ""
+    return words
 
 
 def answers_in_words(history: History) -> Mapping[str, str]:

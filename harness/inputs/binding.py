@@ -6,12 +6,14 @@ Pure and quick (tens of microseconds): what can be worked out of a binding once 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.facts import ListSeen, Observation
 from harness.inputs.composing import Composer
+from harness.inputs.documents import is_deeper
 from harness.inputs.hearing import Context, Hearer
 from harness.inputs.jsonpath import path
 from harness.inputs.target import Actor, Binding, Target
@@ -128,14 +130,32 @@ def observes(target: Target) -> Mapping[str, tuple[str, ...]]:
 
 
 def decoded(body: bytes) -> Any:
-    """A body as JSON; as text if it is not JSON; None if there is none."""
+    """A body as JSON; as text if it is not JSON, or nested deeper than anybody would; None if there is none.
+
+    Half of a surrogate pair, which JSON can escape and no encoding can write, becomes a question mark.
+    """
     if not body:
         return None
     text = body.decode("utf-8", "replace")
     try:
-        return _JSON.decode(text)
+        value = _JSON.decode(text)
     except (ValueError, RecursionError):
         return text
+    if text.count("[") + text.count("{") > _DEEPEST and is_deeper(value, _DEEPEST):
+        return text
+    return _whole(value) if _SURROGATE.search(text) else value
+
+
+_DEEPEST = 100
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_whole(k): _whole(v) for k, v in value.items()}
+    return [_whole(v) for v in value] if isinstance(value, list) else value
 
 
 # NaN and Infinity are no JSON, and would make a history that no other reader takes

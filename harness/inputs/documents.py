@@ -21,6 +21,10 @@ MAX_BYTES: Final = 5_000_000
 MAX_DEPTH: Final = 60
 #: nodes of a document after its aliases are written out
 MAX_NODES: Final = 200_000
+#: the same of a document that a target serves
+MAX_FOREIGN_BYTES: Final = 32_000_000
+MAX_FOREIGN_DEPTH: Final = 150
+MAX_COLLECTIONS: Final = 1_500_000
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INT = re.compile(r"[-+]?[0-9]{1,400}|0o[0-7]{1,400}|0x[0-9a-fA-F]{1,400}")
@@ -43,7 +47,7 @@ def parse(text: str, path: str) -> Node:
     if not text.strip():
         raise FileProblem(Place(path), _EMPTY, _FILL)
     if path.endswith(".json"):
-        _refuse_bad_json(text, path)
+        _json(text, path)
     try:
         return _Builder(path).build(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
@@ -55,6 +59,38 @@ def parse(text: str, path: str) -> Node:
         raise FileProblem(place, f"not YAML: {error.problem or error.context}", _hint(error)) from None
     except yaml.YAMLError as error:
         raise _unreadable(text, path, error) from None
+
+
+def foreign(raw: bytes, origin: str) -> Any:
+    """A document that somebody served, as plain data; FileProblem if it is none, or too much of one.
+
+    JSON may be larger than our own files: nobody will want to know a line in it.
+    """
+    place = Place(origin)
+    if len(raw) > MAX_FOREIGN_BYTES:
+        raise FileProblem(place, f"larger than {MAX_FOREIGN_BYTES // 1_000_000} MB")
+    text = raw.decode("utf-8-sig", "replace")
+    first = text.lstrip()[:1]
+    if first == "<":
+        raise FileProblem(place, "not JSON or YAML, but HTML or XML")
+    if first not in ("{", "["):
+        return parse(text, f"{origin} (as YAML)").plain()
+    if text.count("{") + text.count("[") > MAX_COLLECTIONS:
+        raise FileProblem(place, f"more than {MAX_COLLECTIONS} objects and lists")
+    value = _json(text, origin)
+    if is_deeper(value, MAX_FOREIGN_DEPTH):
+        raise FileProblem(place, f"nested deeper than {MAX_FOREIGN_DEPTH} levels")
+    return value
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Whether plain data is nested deeper; without recursion, as what is too deep must not be walked by it."""
+    row = [value] if isinstance(value, dict | list) else []
+    for _ in range(levels):
+        if not row:
+            return False
+        row = [c for v in row for c in (v.values() if isinstance(v, dict) else v) if isinstance(c, dict | list)]
+    return bool(row)
 
 
 def _read(path: str) -> str:
@@ -84,9 +120,9 @@ _FILL: Final = "Was it saved? docs/target.md and docs/scenario.md have files to 
 _TOO_LARGE: Final = f"larger than {MAX_BYTES // 1_000_000} MB"
 
 
-def _refuse_bad_json(text: str, path: str) -> None:
+def _json(text: str, path: str) -> Any:
     try:
-        json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as error:
         place = Place(path, error.lineno, error.colno)
         raise FileProblem(place, f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}") from None

@@ -11,6 +11,7 @@ from harness.facts import Observation, type_registry
 from harness.injection import Fault, known_faults
 from harness.inputs.nodes import Node
 from harness.judging import known_invariants
+from harness.registry import names
 
 
 def observations() -> Mapping[str, type[Observation]]:
@@ -34,6 +35,11 @@ def doubles() -> Mapping[str, type[Any]]:
     from harness.south import known_doubles
 
     return known_doubles()
+
+
+def wire_names() -> tuple[str, ...]:
+    """Every protocol that a wire can speak; none is loaded."""
+    return names("harness.wires")
 
 
 def fault(node: Node) -> type[Fault]:

@@ -1,26 +1,31 @@
 """The rest of a request: values for what an operation requires and a binding does not give.
 
 Worked out once, when a target is loaded, and the same every time. The simplest value that the schema allows: const,
-default, example, first of an enum, least number, shortest text. The only importer of schemathesis, which takes half a
-second and is asked only for what has no such value: a text with a pattern or a format.
+default, example, first of an enum, least number, shortest text. What has no such value (a text with a pattern or a
+format) is searched for, see harness.inputs.drawing. However odd a document is, this ends soon: with a value of a size
+that can be sent, or with a UsageProblem.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
 from harness.errors import UsageProblem
 from harness.inputs.composing import place
+from harness.inputs.drawing import drawn
 from harness.inputs.openapi import Operations, Schema
 from harness.inputs.roles import ROLES
 from harness.inputs.target import Binding
 
 _HARD: Final = object()
 _DEEPEST = 12
+#: schemas that are looked at for one value, items of a list, characters of a text, parts of a whole value
+_MOST_LOOKS, _MOST_ITEMS, _MOST_CHARACTERS, _MOST_PARTS = 2_000, 1_000, 1_000_000, 10_000
+_LARGEST = 1e15
 #: parameters of these types are never invented: an id that nobody made, a key that makes two calls one
 _NEVER = ("key", "job", "change", "decision")
 
@@ -80,8 +85,7 @@ def _required(binding: Binding, operations: Operations) -> Iterator[tuple[str, A
     for where in ("query", "header"):
         for name, parameter in operations.parameters(method, path, where).items():
             if parameter.get("required") is True:
-                value = _simplest(parameter.get("schema"), operations)
-                yield f"{where}:{name}", search.find(where, (name,)) if value is _HARD else value
+                yield f"{where}:{name}", search.value(parameter.get("schema"), where, (name,))
     schema = operations.body_schema(method, path)
     if schema is not None:
         given = frozenset(p.keys for w in _places(binding) if (p := place(w)).part == "body")
@@ -99,25 +103,15 @@ def _members(
     """Required members; an object of which a binding gives a part is filled member by member."""
     operations = search.operations
     known = operations.members(schema) or {}
-    for name in _required_names(operations.resolved(schema), operations):
+    for name in operations.required(schema):
         keys = (*at, name)
         if keys in given:
             continue
         member = known.get(name)
         if any(g[: len(keys)] == keys for g in given) and len(keys) < _DEEPEST:
             yield from _members(member, keys, given, search)
-            continue
-        value = _simplest(member, operations)
-        where = "body:" + "".join(f"/{_escaped(k)}" for k in keys)
-        yield where, search.find("body", keys) if value is _HARD else value
-
-
-def _required_names(schema: Schema, operations: Operations) -> list[str]:
-    names = [n for n in schema.get("required", ()) if isinstance(n, str)]
-    parts = schema.get("allOf")
-    for part in parts if isinstance(parts, list) else ():
-        names += _required_names(operations.resolved(part), operations)
-    return list(dict.fromkeys(names))
+        else:
+            yield "body:" + "".join(f"/{_escaped(k)}" for k in keys), search.value(member, "body", keys)
 
 
 def _escaped(key: str) -> str:
@@ -127,27 +121,55 @@ def _escaped(key: str) -> str:
 # ---------------------------------------------------------------- the simplest value of a schema
 
 
-def _simplest(schema: Any, operations: Operations, depth: int = 0) -> Any:
+@dataclass
+class _Simplest:
     """The simplest value of a schema; _HARD if it can't be told without a search."""
-    schema = operations.resolved(schema)
-    if depth > _DEEPEST:
-        return _HARD
-    for word in ("const", "default", "example"):
-        if word in schema:
-            return schema[word]
-    for word in ("examples", "enum"):
-        if isinstance(schema.get(word), list) and schema[word]:
-            return schema[word][0]
-    for word in ("anyOf", "oneOf"):
-        if isinstance(schema.get(word), list):
-            return _first(schema[word], operations, depth)
-    return _of_type(_type(schema), schema, operations, depth)
 
+    operations: Operations
+    looks: int = field(default=_MOST_LOOKS)
 
-def _first(choices: list[Any], operations: Operations, depth: int) -> Any:
-    simple = (_simplest(c, operations, depth + 1) for c in choices)
-    found = [v for v in simple if v is not _HARD]
-    return next((v for v in found if v is not None), found[0] if found else _HARD)
+    def value(self, schema: Any, depth: int = 0) -> Any:
+        schema = self.operations.resolved(schema)
+        self.looks -= 1
+        if depth > _DEEPEST or self.looks < 0:
+            return _HARD
+        for word in ("const", "default", "example"):
+            if word in schema:
+                return schema[word]
+        for word in ("examples", "enum"):
+            if isinstance(schema.get(word), list) and schema[word]:
+                return schema[word][0]
+        for word in ("anyOf", "oneOf"):
+            if isinstance(schema.get(word), list):
+                return self._first(schema[word], depth)
+        return self._of_type(_type(schema), schema, depth)
+
+    def _first(self, choices: list[Any], depth: int) -> Any:
+        found = [v for c in choices if (v := self.value(c, depth + 1)) is not _HARD]
+        return next((v for v in found if v is not None), found[0] if found else _HARD)
+
+    def _of_type(self, kind: str, schema: Schema, depth: int) -> Any:
+        if kind == "string":
+            return _text(schema)
+        if kind in ("integer", "number"):
+            return _number(schema, whole=kind == "integer")
+        if kind == "array":
+            return self._list(schema, depth)
+        if kind == "object":
+            return self._object(schema, depth)
+        return {"boolean": False, "null": None}.get(kind, _HARD)
+
+    def _list(self, schema: Schema, depth: int) -> Any:
+        many = int(_finite(schema, "minItems") or 0)
+        if many > _MOST_ITEMS or (many > 1 and schema.get("uniqueItems")):
+            return _HARD
+        item = self.value(schema.get("items"), depth + 1) if many > 0 else None
+        return _HARD if item is _HARD else [item] * many
+
+    def _object(self, schema: Schema, depth: int) -> Any:
+        known = self.operations.members(schema) or {}
+        values = {n: self.value(known.get(n), depth + 1) for n in self.operations.required(schema)}
+        return _HARD if any(v is _HARD for v in values.values()) else values
 
 
 def _type(schema: Schema) -> str:
@@ -159,21 +181,6 @@ def _type(schema: Schema) -> str:
     if "properties" in schema or "allOf" in schema:
         return "object"
     return "array" if "items" in schema else ""
-
-
-def _of_type(kind: str, schema: Schema, operations: Operations, depth: int) -> Any:
-    if kind == "string":
-        return _text(schema)
-    if kind in ("integer", "number"):
-        return _number(schema, whole=kind == "integer")
-    if kind == "array":
-        least = schema.get("minItems")
-        item = _simplest(schema.get("items"), operations, depth + 1) if least else None
-        many = least if isinstance(least, int) else 0
-        return _HARD if item is _HARD or (many > 1 and schema.get("uniqueItems")) else [item] * many
-    if kind == "object":
-        return _object(schema, operations, depth)
-    return {"boolean": False, "null": None}.get(kind, _HARD)
 
 
 #: a text of each common format
@@ -189,31 +196,32 @@ _FORMATS: Final = {
 def _text(schema: Schema) -> Any:
     if "pattern" in schema or "format" in schema:
         return _HARD if "pattern" in schema else _FORMATS.get(str(schema["format"]), _HARD)
-    least = schema.get("minLength")
-    return "x" * max(1, least if isinstance(least, int) else 1)
+    least = int(_finite(schema, "minLength") or 0)
+    return _HARD if least > _MOST_CHARACTERS else "x" * max(1, least)
+
+
+def _finite(schema: Schema, word: str) -> float | int | None:
+    """A number of a schema; None if there is none that can be counted with."""
+    value = schema.get(word)
+    sound = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
+    return value if sound else None
 
 
 def _number(schema: Schema, whole: bool) -> Any:
-    step = schema.get("multipleOf") or (1 if whole else 0)
-    low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
-    high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
-    least = low if low is not None else 0
+    step = _finite(schema, "multipleOf") or (1 if whole else 0)
+    low, above = _finite(schema, "minimum"), _finite(schema, "exclusiveMinimum")
+    high, below = _finite(schema, "maximum"), _finite(schema, "exclusiveMaximum")
+    strict = schema.get("exclusiveMinimum") is True
+    least: Any = low if low is not None else 0
     # OpenAPI 3.0 says exclusiveMinimum: true, 3.1 gives the number
-    if above is True or (isinstance(above, int | float) and above is not False):
-        least = (least if above is True else above) + (step or 1)
+    if strict or above is not None:
+        least = (least if above is None else above) + (step or 1)
     if step:
         least = math.ceil(least / step) * step
-    most = high if high is not None else below if isinstance(below, int | float) else None
+    most = high if high is not None else below
     if most is not None and least > most:
-        least = most if low is None and above is None else _HARD
+        least = most if low is None and above is None and not strict else _HARD
     return least
-
-
-def _object(schema: Schema, operations: Operations, depth: int) -> Any:
-    known = operations.members(schema) or {}
-    names = _required_names(schema, operations)
-    values = {n: _simplest(known.get(n), operations, depth + 1) for n in names}
-    return _HARD if any(v is _HARD for v in values.values()) else values
 
 
 # ---------------------------------------------------------------- searched values
@@ -221,14 +229,22 @@ def _object(schema: Schema, operations: Operations, depth: int) -> Any:
 
 @dataclass
 class _Search:
-    """One valid request of an operation, drawn by schemathesis with a fixed seed, when it is first asked for."""
+    """Values of one operation: the simplest, else those of a request that is searched for when first needed."""
 
     operations: Operations
     method: str
     path: str
 
-    def find(self, where: str, keys: tuple[str, ...]) -> Any:
-        """The value at keys of the body, or a named value of query or header."""
+    def value(self, schema: Any, where: str, keys: tuple[str, ...]) -> Any:
+        """For the member at keys of the body, or a named value of query or header; raises UsageProblem."""
+        value = _Simplest(self.operations).value(schema)
+        if value is _HARD:
+            value = self._found(where, keys)
+        if _is_large(value):
+            raise UsageProblem(f"the OpenAPI document requires too large a value for {where} {'/'.join(keys)!r}")
+        return value
+
+    def _found(self, where: str, keys: tuple[str, ...]) -> Any:
         value = self._request[where]
         for key in keys:
             if not isinstance(value, Mapping) or key not in value:
@@ -239,33 +255,19 @@ class _Search:
 
     @cached_property
     def _request(self) -> Mapping[str, Any]:
-        import hypothesis
-        import schemathesis
+        return drawn(self.operations, self.method, self.path)
 
-        drawn: list[Any] = []
-        try:
-            schema = schemathesis.openapi.from_dict(dict(self.operations.document))
-            key = self.operations.key(self.method, self.path)
-            self._draw(schema[key[1]][key[0]].as_strategy(), drawn)
-        except (hypothesis.errors.HypothesisException, schemathesis.errors.SchemathesisError) as error:
-            first = str(error).partition("\n")[0]
-            raise UsageProblem(f"no valid request could be drawn from the OpenAPI document: {first}") from error
-        case = drawn[0]
-        return {"body": case.body, "query": dict(case.query or {}), "header": dict(case.headers or {})}
 
-    def _draw(self, strategy: Any, drawn: list[Any]) -> None:
-        import hypothesis
-
-        @hypothesis.seed(0)
-        @hypothesis.settings(
-            max_examples=1,
-            database=None,
-            deadline=None,
-            phases=[hypothesis.Phase.generate],
-            suppress_health_check=list(hypothesis.HealthCheck),
-        )
-        @hypothesis.given(strategy)
-        def draw(case: Any) -> None:
-            drawn.append(case)
-
-        draw()
+def _is_large(value: Any) -> bool:
+    """Whether a value has too many parts, or too long ones, written out as often as they occur."""
+    todo, parts = [value], 0
+    while todo:
+        part = todo.pop()
+        parts += 1
+        if (isinstance(part, str) and len(part) > _MOST_CHARACTERS) or parts + len(todo) > _MOST_PARTS:
+            return True
+        if isinstance(part, Mapping):
+            todo += part.values()
+        elif isinstance(part, list | tuple):
+            todo += part
+    return False

@@ -216,10 +216,15 @@ class Section:
         return default if node is None else reader(node)
 
 
+_LONGEST, _MOST_COMPARED = 300, 5_000
+
+
 def suggestion(word: str, known: Iterable[str], listing: bool = True) -> str:
     """``Did you mean …?`` if something is near; else what is known."""
     names = sorted(set(known))
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    # what is near costs time for each, and a target may serve a document with a hundred thousand
+    few = sorted((n for n in names if len(n) < _LONGEST), key=lambda n: abs(len(n) - len(word)))[:_MOST_COMPARED]
+    near = difflib.get_close_matches(word, few, n=1, cutoff=0.6) if len(word) < _LONGEST else ()
     if near:
         return f"Did you mean {near[0]!r}?"
     return f"Known: {_listed(names)}." if names and listing else ""

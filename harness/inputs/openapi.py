@@ -18,6 +18,8 @@ _NAME = re.compile(r"\{[^{}]*\}")
 _MOST_REFS = 40
 
 Schema = Mapping[str, Any]
+#: a schema, which must live as long as its id is used, and its members
+_Seen = tuple[Schema, Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True)
@@ -85,21 +87,49 @@ class Operations:
                 return schema or None
         return None
 
-    def members(self, schema: Any, depth: int = 0) -> Mapping[str, Any] | None:
+    def members(self, schema: Any) -> Mapping[str, Any] | None:
         """The members that an object may have; None if the schema does not limit or list them."""
+        return self._members(schema, {}, 0)
+
+    def _members(self, schema: Any, seen: dict[int, _Seen], depth: int) -> Mapping[str, Any] | None:
+        """Each schema once, though documents may refer to one again and again, and to itself."""
         schema = self.resolved(schema)
+        if id(schema) in seen:
+            return seen[id(schema)][1]
+        if depth > _MOST_REFS:
+            return None
+        # within itself it adds nothing
+        seen[id(schema)] = (schema, {})
+        seen[id(schema)] = (schema, found := self._joined(schema, seen, depth))
+        return found
+
+    def _joined(self, schema: Schema, seen: dict[int, _Seen], depth: int) -> Mapping[str, Any] | None:
         known: dict[str, Any] = {}
         listed = schema.get("properties")
         if isinstance(listed, Mapping):
             known.update(listed)
-        for part in _parts(schema) if depth < _MOST_REFS else ():
-            inner = self.members(part, depth + 1)
+        for part in _parts(schema):
+            inner = self._members(part, seen, depth + 1)
             if inner is None and not _is_null(part):
                 return None
             known.update(inner or {})
         if not known or schema.get("additionalProperties") not in (None, False):
             return None
         return known
+
+    def required(self, schema: Any) -> tuple[str, ...]:
+        """The names of members that an object must have, by itself or by what it consists of."""
+        names: dict[str, None] = {}
+        todo, seen = [schema], set()
+        while todo:
+            part = self.resolved(todo.pop())
+            if id(part) not in seen:
+                seen.add(id(part))
+                listed, parts = part.get("required"), part.get("allOf")
+                # OpenAPI 2 said required: true of a member, and some still do
+                names |= dict.fromkeys(n for n in listed if isinstance(n, str)) if isinstance(listed, list) else {}
+                todo += reversed(parts) if isinstance(parts, list) else ()
+        return tuple(names)
 
     def lost(self, schema: Any, keys: tuple[str, ...]) -> tuple[str, tuple[str, ...]] | None:
         """The first key of a pointer that a schema surely lacks, and what there is instead."""
@@ -126,10 +156,11 @@ class Operations:
             ref = value.get("$ref")
             if not isinstance(ref, str):
                 return value
-            value = self._at(ref)
+            value = self.at(ref)
         return {}
 
-    def _at(self, ref: str) -> Any:
+    def at(self, ref: str) -> Any:
+        """What a reference within the document leads to; None for any other, which is never followed."""
         if not ref.startswith("#/"):
             return None
         value: Any = self.document

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
-from harness.errors import FileProblem
+from harness.errors import FileProblem, UsageProblem
+from harness.injection import predicate_of
 from harness.inputs.contract_values import contract_caps, contract_values
 from harness.inputs.nodes import Node, suggestion
 from harness.inputs.roles import ROLES, Param
 from harness.inputs.scenario_file import fault_params
 from harness.inputs.writing import written
 from harness.judging import known_invariants
-from harness.model import PLAN_SCHEMA, FaultUse, Plan, Schedule, Step, Strategy, is_reference
+from harness.model import PLAN_SCHEMA, FaultUse, GateUse, Plan, Schedule, Step, Strategy, is_reference
 
 _TAKES = ("job", "change", "decision")
 
@@ -76,7 +78,7 @@ def _finding(node: Node) -> dict[str, Any]:
 
 
 def _plan(node: Node, scenario: str) -> Plan:
-    section = node.section("agent", "seed", "schedule", "contract", "faults", "steps", required=("steps",))
+    section = node.section("agent", "seed", "schedule", "contract", "faults", "gates", "steps", required=("steps",))
     steps: list[Step] = []
     for each in section.need("steps").listing():
         steps.append(_step(each, steps))
@@ -87,8 +89,50 @@ def _plan(node: Node, scenario: str) -> Plan:
         schedule=section.read("schedule", _schedule, Schedule()),
         contract=section.read("contract", contract_values, {}),
         faults=section.read("faults", lambda n: tuple(map(_fault, n.listing())), ()),
+        gates=section.read("gates", lambda n: tuple(map(_gate, n.listing())), ()),
         steps=tuple(steps),
     )
+
+
+_GATE = tuple(f.name for f in dataclasses.fields(GateUse))
+
+
+def _gate(node: Node) -> GateUse:
+    section = node.section(*_GATE, required=("at",))
+    order = section.read("order", lambda n: tuple(i.integer(0) for i in n.listing()), ())
+    calls = section.read("calls", lambda n: n.integer(1), GateUse.calls)
+    if order and sorted(order) != list(range(calls)):
+        instead = f"Name each of {', '.join(map(str, range(calls)))} once: calls are counted from 0 as they arrive."
+        raise section.need("order").problem("is no order of the calls that are held", instead)
+    return GateUse(
+        at=section.need("at").text(),
+        on=section.read("on", Node.texts, ()),
+        where=section.read("where", _predicate, ""),
+        point=section.read("point", _point, "before"),
+        skip=section.read("skip", lambda n: n.integer(0), 0),
+        calls=calls,
+        order=order,
+        one_by_one=section.read("one_by_one", Node.flag, False),
+        until_step=section.read("until_step", Node.text, ""),
+        after_step=section.read("after_step", Node.text, ""),
+        most_ms=section.read("most_ms", lambda n: n.integer(1), GateUse.most_ms),
+    )
+
+
+def _point(node: Node) -> Literal["before", "after"]:
+    return "after" if node.one_of(("before", "after"), "point") == "after" else "before"
+
+
+def _predicate(node: Node) -> str:
+    try:
+        return predicate_of(node.text()).source
+    except UsageProblem as problem:
+        raise node.problem(str(problem)) from None
+
+
+def _encode_gate(gate: GateUse) -> dict[str, Any]:
+    fields = {f.name: (getattr(gate, f.name), f.default) for f in dataclasses.fields(gate)}
+    return {k: list(v) if isinstance(v, tuple) else v for k, (v, default) in fields.items() if v != default}
 
 
 def _schedule(node: Node) -> Schedule:
@@ -204,6 +248,7 @@ def encode_plan(plan: Plan) -> dict[str, Any]:
         },
         **_kept(contract=plan.contract),
         **_kept(faults=[{"fault": f.fault, **_kept(params=f.params)} for f in plan.faults]),
+        **_kept(gates=[_encode_gate(g) for g in plan.gates]),
         "steps": [_encode_step(s) for s in plan.steps],
     }
 

@@ -128,14 +128,106 @@ class Store:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ready:
+    """When a process counts as up: it answers HTTP there (any status below 500), takes connections, or says a line."""
+
+    http: str = ""
+    tcp: bool = False
+    #: regular expression that a line of its log must contain
+    log: str = ""
+    within_s: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessUse:
+    """A process of the target: how it starts. Placeholders in braces are filled by the stack that starts it."""
+
+    name: str
+    command: tuple[str, ...]
+    #: run once before the first start, one after the other, e.g. initdb
+    prepare: tuple[tuple[str, ...], ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    #: absolute; where it starts
+    folder: str
+    ready: Ready = Ready()
+    replicas: int = 1
+    #: run it as this user, where we may choose
+    user: str = ""
+    #: a library that moves its clock (libfaketime) is put in front of it
+    faked_clock: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class WireUse:
+    """A proxy between the target and a real dependency.
+
+    ``to``: host:port of the dependency. ``url``: what the target is told under ``setting``; {address} is the wire.
+    """
+
+    name: str
+    protocol: str
+    to: str
+    setting: str
+    url: str = "{address}"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fresh:
+    """How a play gets a world that no other play has touched.
+
+    restart: all processes anew, their data wiped. tenants: ``{n}`` in actors and settings is another one for every
+    play (``count`` of them a start; ``settings``: those that hold a JSON list, which gets every entry for each n).
+    reset: a command or an HTTP request before each play.
+    """
+
+    way: Literal["restart", "tenants", "reset"] = "restart"
+    count: int = 1
+    settings: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    #: METHOD /path on the target
+    request: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """How the target runs as processes over sockets, or where it runs."""
+
+    kind: Literal["process", "compose", "url"]
+    #: in the order of their start; none for a url
+    processes: tuple[ProcessUse, ...] = ()
+    #: base URL of a target that is running
+    url: str = ""
+    #: the process whose address is the API's
+    serves: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    #: how many times faster than the contract says the target was told to be
+    pace: float = 1.0
+    fresh: Fresh = Fresh()
+    #: double → base URL under which the target reaches it (url targets; we listen there)
+    doubles: Mapping[str, str] = field(default_factory=dict)
+    wires: tuple[WireUse, ...] = ()
+    #: host:port that the processes may reach outside
+    allow: tuple[str, ...] = ()
+    #: with {n} where a lane's own names go; the target's actors are those of simulated mode, where {n} is nothing
+    actors: Mapping[str, Actor] = field(default_factory=dict)
+    #: False: jobs are never submitted, so that nothing must be proved of where they land (url targets)
+    submit: bool = True
+    #: when to end the run early, see harness.inputs.stop_conditions
+    stop: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Target:
     """Everything the harness knows about a target. Plain data; nothing is guessed."""
 
     name: str
     path: str
-    #: module:function, factory(settings) -> ASGI app
+    #: module:function, factory(settings) -> ASGI app; "" if it only runs live
     factory: str
     openapi: str | Mapping[str, Any]
+    #: None if it only runs simulated
+    live: Live | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     #: folders (absolute) in which the target's modules are found
     python_path: tuple[str, ...] = ()

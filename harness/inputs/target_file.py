@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,8 @@ from harness.inputs.bindings_file import read_binding, read_outcomes
 from harness.inputs.contract import TERMS
 from harness.inputs.contract_values import contract_value
 from harness.inputs.hearing import CHANGE_STATES, source
+from harness.inputs.lanes import laned, laned_actor
+from harness.inputs.live_file import read_live
 from harness.inputs.nodes import Node, Section, suggestion
 from harness.inputs.openapi import Operations, operations
 from harness.inputs.roles import ROLES
@@ -24,6 +26,7 @@ from harness.inputs.target import (
     ContractSource,
     Credential,
     DoubleUse,
+    Live,
     Outcome,
     Store,
     Target,
@@ -36,6 +39,7 @@ D = TypeVar("D")
 _KEYS = (
     "name",
     "factory",
+    "live",
     "openapi",
     "python_path",
     "settings",
@@ -85,7 +89,11 @@ def read_target(root: Node, served: bytes | None = None) -> tuple[Target | None,
     """
     problems: list[FileProblem] = []
     try:
-        section = root.section(*_KEYS, required=("name", "factory", "actors", "roles"))
+        section = root.section(*_KEYS, required=("name", "actors", "roles"))
+        if not {"factory", "live"} & set(section.entries):
+            raise root.problem(
+                "says neither factory nor live", "Say how the target starts: factory: module:function, or live: …"
+            )
     except FileProblem as problem:
         return None, [problem]
     target = _target(section, problems, served)
@@ -99,6 +107,7 @@ def _target(section: Section, problems: list[FileProblem], served: bytes | None)
     root = section.node
     attempt, base = _Attempts(problems), Path(root.place.path).parent
     actors = attempt.read(section, "actors", _actors, {})
+    settings = attempt.read(section, "settings", Node.words, {})
     doubles = attempt.read(section, "doubles", _doubles, ())
     spec = attempt.read(section, "openapi", lambda n: _openapi(n, base, served), _Spec("", None))
     common = attempt.read(section, "outcomes", read_outcomes, ())
@@ -108,13 +117,14 @@ def _target(section: Section, problems: list[FileProblem], served: bytes | None)
         name=attempt.read(section, "name", Node.text, ""),
         path=root.place.path,
         factory=attempt.read(section, "factory", _function, ""),
+        live=_lanes(attempt.read(section, "live", lambda n: read_live(n, base, doubles), None), actors, settings),
         openapi=spec.where,
         python_path=attempt.read(section, "python_path", lambda n: _folders(n, base), ()),
-        settings=attempt.read(section, "settings", Node.words, {}),
+        settings=laned(settings, ""),
         reuse_app=attempt.read(section, "reuse_app", Node.flag, False),
         store=attempt.read(section, "store", _store, None),
         doubles=doubles,
-        actors=actors,
+        actors={name: laned_actor(actor, "") for name, actor in actors.items()},
         bindings=bindings,
         request_id=attempt.read(section, "request_id", _request_id, ()),
         contract=attempt.read(section, "contract", lambda n: _contract(n, section), {}),
@@ -128,6 +138,11 @@ def _target(section: Section, problems: list[FileProblem], served: bytes | None)
         reference=attempt.read(section, "reference", _reference, {}),
         **attempt.read(section, "variants", lambda n: _variants(n, base), {}),
     )
+
+
+def _lanes(live: Live | None, actors: Mapping[str, Actor], settings: Mapping[str, str]) -> Live | None:
+    """What is written with {n} for live mode; elsewhere {n} is nothing."""
+    return None if live is None else replace(live, actors=actors, settings={**settings, **live.settings})
 
 
 # ---------------------------------------------------------------- how it starts
@@ -182,7 +197,7 @@ def _openapi(node: Node, base: Path, served: bytes | None) -> _Spec:
 
 def _served(node: Node, served: bytes) -> Operations:
     try:
-        document = documents.parse(served.decode("utf-8", "replace"), f"{node.text()}.json").plain()
+        document = documents.foreign(served, node.text())
     except FileProblem as problem:
         raise node.problem(f"what the target serves there is no document: {problem.what}") from None
     return operations(document, node.text())

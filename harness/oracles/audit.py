@@ -15,6 +15,7 @@ from harness.oracles._work import change_of
 #: refusals that are decisions about security, so they must leave an entry
 _SECURITY = frozenset({"quota", "approval", "four_eyes", "not_eligible", "forbidden", "conflict", "unavailable"})
 _NO = ("denied", "failed")
+_MISSING = "a request has no entry"
 
 
 @invariant(
@@ -105,7 +106,7 @@ def _by_request(case: Case, call: NorthCall, entries: list[Sighting[AuditSeen]])
     mine = [e for e in named if _action_fits(case, e.what, call.role)]
     final = [e for e in mine if e.what.outcome in (None, "ok", *_NO)]
     if not final:
-        yield _wrong(call, "a request has no entry", "exactly one entry", "none", named or _any_read(case, call))
+        yield _wrong(call, _MISSING, "exactly one entry", "none", named or _any_read(case, call))
         return
     agreeing = [e for e in final if _outcome_agrees(call, e.what)]
     if not agreeing:
@@ -221,4 +222,5 @@ def _wrong(
         expected=f"{expected} for {what}",
         observed=observed,
         evidence=tuple(sorted(evidence)),
+        basis="deadline" if clause == _MISSING else "contradiction",
     )

@@ -121,6 +121,7 @@ def _unresolved(case: Case, job: str, mine: list[Strike], kinds: str) -> Check:
         expected="a final state before the deadline after all faults ceased",
         observed=f"after {kinds} the job is still {last.what.state}",
         evidence=tuple(sorted({*last.evidence, *(s.n for s in mine)})),
+        basis="deadline",
     )
 
 
@@ -321,6 +322,7 @@ def _accounted(case: Case, job: str, result: Sighting[ResultSeen]) -> Iterator[C
         expected="an entry for classical time in the tenant's ledger",
         observed="the ledger has none for a job that was served by the classical path",
         evidence=tuple(sorted({*result.evidence, *read.evidence})),
+        basis="deadline",
     )
 
 

@@ -9,16 +9,18 @@ from harness.clock import NS_PER_S
 from harness.facts import JOB_MAKERS, TERMINAL_STATES, CancelReceived, JobSeen, ListSeen, ResultSeen
 from harness.intervals import before
 from harness.judging import DEFAULT_LIFECYCLE, Check, Held, Unclear, invariant
-from harness.model import Violation
+from harness.model import Basis, Violation
 from harness.oracles._keys import KeyUse, differs, key_uses, same_work, unsettled_retry
 from harness.oracles._work import Bounds, asked, deleted_reads, job_tenant, known_over, terminal_sightings
 
 _DISOWNED = "the provider said of a run that it is not there"
 
 
-def _broken(clause: str, expected: str, observed: str, *evidence: tuple[int, ...]) -> Violation:
+def _broken(
+    clause: str, expected: str, observed: str, *evidence: tuple[int, ...], basis: Basis = "contradiction"
+) -> Violation:
     numbers = tuple(sorted({n for some in evidence for n in some}))
-    return Violation(clause=clause, expected=expected, observed=observed, evidence=numbers)
+    return Violation(clause=clause, expected=expected, observed=observed, evidence=numbers, basis=basis)
 
 
 # ---------------------------------------------------------------- J1
@@ -338,6 +340,7 @@ def _went_on(clause: str, run: Run, stop: tuple[int, ...]) -> Violation:
         f"a run of {run.accepted.shots} shots did",
         run.evidence,
         stop,
+        basis="deadline",
     )
 
 
@@ -405,6 +408,7 @@ def _terminal(case: Case, job: str) -> Iterator[Check]:
             f"it is still {last.what.state}",
             last.evidence,
             maker.evidence if (maker := case.maker(job)) else (),
+            basis="deadline",
         )
 
 
@@ -426,6 +430,7 @@ def _cancel_ends(case: Case, job: str) -> Iterator[Check]:
             "the job is still cancelling",
             requests[0].evidence,
             sighting.evidence,
+            basis="deadline",
         )
         return
 
@@ -488,4 +493,5 @@ def _retry(retry: NorthCall, earlier: NorthCall) -> Check:
         f"{retry.outcome}, status {retry.answer.status if retry.answer else None}, reason {retry.reason}",
         earlier.evidence,
         retry.evidence,
+        basis="deadline",
     )

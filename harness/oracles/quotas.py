@@ -184,6 +184,7 @@ def _nothing_reserved(sighting: Sighting[QuotaSeen]) -> Iterator[Check]:
         expected=f"0 {quota.dimension} held once every job is over and the settling time has passed",
         observed=f"{held:g} {quota.dimension} held by {quota.tenant}",
         evidence=sighting.evidence,
+        basis="deadline",
     )
 
 
@@ -203,6 +204,7 @@ def _used(case: Case, sighting: Sighting[QuotaSeen], used: float) -> Check:
         expected=f"{span} shots used, as executed on the backend",
         observed=f"{used:g} shots shown as used by {sighting.what.tenant}",
         evidence=tuple(sorted({*sighting.evidence, *(n for r in runs for n in r.evidence)})),
+        basis="deadline",
     )
 
 
@@ -355,4 +357,5 @@ def _refusal(case: Case, call: NorthCall) -> Check:
         expected="room for it: with everything that can possibly be held, and itself, " + ", ".join(parts),
         observed=f"{call.role} was refused for quota",
         evidence=call.evidence,
+        basis="deadline",
     )

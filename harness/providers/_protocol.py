@@ -110,7 +110,10 @@ class Protocol(Service):
         """A fresh backend of the devices that the vendor lists, behind a fresh API."""
         shipped = listed(cls.name) or DEVICES
         devices = changed(shipped, options.get("devices"), cls.name)
-        return cls.over(Backend(south.clock, south.recorder, south.injector, south.seed, devices), south, options)
+        backend = Backend(
+            south.clock, south.recorder, south.injector, south.seed, devices, offload=south.live
+        )
+        return cls.over(backend, south, options)
 
     @classmethod
     def over(cls, backend: Backend, south: South, options: Mapping[str, Any]) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness import __version__
@@ -31,6 +31,7 @@ def run_document(report: Report) -> Mapping[str, Any]:
         "findings": [_finding(f, report) for f in run.findings],
         "problems": list(run.problems),
         "interrupted": run.interrupted,
+        **({"notes": list(run.notes)} if run.notes else {}),
         "requests": run.requests,
         "plans": run.plans,
         "seconds": round(run.seconds, 3),
@@ -78,7 +79,17 @@ def _finding(finding: Finding, report: Report) -> Mapping[str, Any]:
         "control": words.control,
         "evidence": list(finding.violation.evidence),
         "found_after_plans": finding.found_after_plans,
+        **_live(finding, words.gates),
     }
+
+
+def _live(finding: Finding, gates: Sequence[str]) -> Mapping[str, Any]:
+    """Members that only findings of live plays have."""
+    repeats = finding.repeats
+    if repeats is None:
+        return {}
+    told = {"mode": repeats.mode, "plays": repeats.plays, "shown": repeats.shown, "difference": repeats.difference}
+    return {"repeats": told, "basis": finding.violation.basis, "gates_in_words": list(gates)}
 
 
 FORMAT = Format("json", "summary.json", render)

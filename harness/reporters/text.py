@@ -95,6 +95,8 @@ def _not_tested(run: RunResult, paint: Paint) -> Iterator[str]:
             yield f"  {paint('yellow', 'not tested')} {scenario.name}: {unmet}"
     for problem in run.problems:
         yield f"  {paint('yellow', 'problem')} {problem}"
+    for told in run.notes:
+        yield from wrap(f"note {told}", indent=2, most=4)
     if not run.checks and not run.findings:
         yield f"  {paint('yellow', 'not tested')} no rule was put to the test: does the target accept anything?"
 

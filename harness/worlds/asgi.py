@@ -14,23 +14,20 @@ import shutil
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from harness.clock import LoopClock
 from harness.errors import NeedsLiveMode, TargetUnreachable, UsageProblem
 from harness.facts import (
-    ContractImposed,
-    FaultsHealed,
-    LimitSeen,
     TargetCrashed,
     TargetRestarted,
-    WorldStarted,
 )
-from harness.injection import Fault, Injector, known_faults
-from harness.inputs.binding import Answer, Outgoing, observes
+from harness.gating import Gates
+from harness.injection import Fault, Injector
+from harness.inputs.binding import Answer, Outgoing
 from harness.inputs.target import Target
 from harness.loop import Life, VirtualLoop
 from harness.model import Event, History, Plan
@@ -39,15 +36,12 @@ from harness.seed import stream
 from harness.south import Service, South, known_doubles
 from harness.worlds import contract, isolation, watchdog
 from harness.worlds.loading import load_object
-from harness.worlds.player import DEFAULT_DEADLINE_S, Failure, Player
+from harness.worlds.player import Failure
 from harness.worlds.process import ASGIApp, Process
-from harness.worlds.reference import ReferenceRecorder
+from harness.worlds.staging import Frame, Staging
 from harness.worlds.switchboard import Switchboard
 
 CONCURRENCY = "tasks of one event loop, virtual time"
-DEFAULT_SETTLE_S = 5.0
-#: faults go on for so long after the last step while work is unfinished; then they heal and liveness is owed
-LINGER_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -63,9 +57,11 @@ class _Template:
 class AsgiWorld:
     """Plays plans on one target (in one variant), one fresh world each. ``close`` removes its files."""
 
+    deterministic: ClassVar[bool] = True
+
     def __init__(self, target: Target, variant: str = "", caps: Mapping[str, float] | None = None) -> None:
         isolation.install()
-        self.target, self.variant, self._caps = target, variant, dict(caps or {})
+        self.target, self.variant, self.caps = target, variant, dict(caps or {})
         self._factory: Callable[[Mapping[str, str]], ASGIApp] = load_object(target.factory, target.python_path)
         self._variant_settings = dict(target.variants[variant]) if variant else {}
         self._directory = Path(tempfile.mkdtemp(prefix="qharness-", dir=_memory_directory()))
@@ -88,7 +84,7 @@ class AsgiWorld:
             history, scene, at_s = self._run(empty, terms, None, _Scene.impose)
             path = self.store_path(0)
             store = path.read_bytes() if path.exists() else None
-            self._templates[key] = _Template(store, history.events, at_s, scene.contract)
+            self._templates[key] = _Template(store, history.events, at_s, scene.staging.contract)
         return self._templates[key]
 
     def _run(
@@ -147,10 +143,6 @@ class AsgiWorld:
         """The store's file of a life; the same for every play, so that nothing depends on how many came before."""
         return self._directory / f"store-{life}.db"
 
-    def capped(self, term: str, value: Any) -> Any:
-        """A tolerance as far as it is believed."""
-        return contract.capped(term, value, self._caps)
-
 
 @dataclass
 class _Scene:
@@ -161,7 +153,6 @@ class _Scene:
     plan: Plan
     terms: contract.Terms
     template: _Template | None
-    contract: dict[str, Any] = field(default_factory=dict)
     lives: list[Process] = field(default_factory=list)
     process: Process | None = None
     restarting: asyncio.Task[None] | None = None
@@ -171,7 +162,8 @@ class _Scene:
         target, seed = self.world.target, self.plan.seed
         self.clock = LoopClock(self.loop, start_s=0.0)
         self.recorder = Recorder(self.clock, self.template.events if self.template else ())
-        self.injector = Injector(self.plan.faults, self.clock, self.recorder, seed)
+        gates = Gates(self.plan.gates, self.clock, self.recorder)
+        self.injector = Injector(self.plan.faults, self.clock, self.recorder, seed, gates=gates)
         self.injector.on_process_fault = self._crash
         south = South(clock=self.clock, recorder=self.recorder, injector=self.injector, seed=seed)
         self.doubles = {_host(d.url): make_double(d.double, south, d.options) for d in target.doubles}
@@ -180,9 +172,22 @@ class _Scene:
         self.switchboard = Switchboard(self.doubles, self.injector, self.recorder)
         self._chance = stream(seed, "target", "play" if self.template else "setup")
         self.outside = contextvars.copy_context()
-        self.player = Player(target, self.plan, self.recorder, self.clock, self, self.injector.step_begins)
-        if self.template is not None:
-            self.contract = dict(self.template.contract)
+        self.staging = Staging(
+            target=target,
+            plan=self.plan,
+            terms=self.terms,
+            caps=self.world.caps,
+            clock=self.clock,
+            recorder=self.recorder,
+            injector=self.injector,
+            transport=self,
+            frame=Frame(
+                services=tuple({d.service for d in self.doubles.values()}),
+                concurrency=f"{CONCURRENCY}, {'one SQLite file' if target.store else 'state in memory'}",
+            ),
+            mended=self._mended,
+            contract=dict(self.template.contract) if self.template else {},
+        )
 
     @property
     def store_path(self) -> Path:
@@ -284,73 +289,22 @@ class _Scene:
         """The player's transport."""
         return await self.process.send(outgoing, timeout_ms) if self.process else "down"
 
+    def align(self, calls: int) -> None:
+        """The schedule decides what meets whom."""
+
     async def impose(self) -> None:
-        """Say what this world can see, and put the contract in force."""
-        self.recorder.record(self._frame())
-        self.contract = {k: self.world.capped(k, v) for k, v in self.terms.values.items()}
-        for term, (value, template) in self.terms.settable.items():
-            if await self._set(template, value):
-                self.contract[term] = value
-        await self._read_published()
-        self.recorder.record(ContractImposed(values=dict(sorted(self.contract.items()))))
-
-    async def _set(self, template: Mapping[str, Any], value: Any) -> bool:
-        binding = self.world.target.bindings[str(template["role"])]
-        params, imposed = contract.filled(template, value), True
-        for tenant in self.world.target.tenants():
-            actor = self.player.reader(binding.role, tenant)
-            if actor is None:
-                return False
-            acting = actor if actor.tenant else replace(actor, tenant=tenant)
-            answered = await self.player.call(binding, acting, params, step="contract", part="setup")
-            imposed = imposed and answered.happened
-        return imposed
-
-    async def _read_published(self) -> None:
-        binding = self.world.target.bindings.get("read_limits")
-        if binding is None or not self.terms.readable:
-            return
-        actor = next(iter(self.world.target.actors_with(binding.ability)))
-        answered = await self.player.call(binding, actor, {}, step="contract", part="setup")
-        published = {o.name: o.value for o in answered.seen if isinstance(o, LimitSeen)}
-        for term, name in self.terms.readable.items():
-            if published.get(name) is not None:
-                self.contract[term] = self.world.capped(term, published[name])
+        """Put the contract in force."""
+        await self.staging.impose()
 
     async def play(self) -> None:
-        """Steps, healing, settling, reading."""
+        """Play, in a world where the contract is in force."""
         if self.template is None:
-            await self.impose()
-        self.injector.begin()
-        await self.player.play_steps()
-        if self.plan.faults:
-            await self.player.linger(LINGER_S)
-        self.injector.heal()
+            await self.staging.impose()
+        await self.staging.play()
+
+    async def _mended(self) -> None:
         if self.restarting is not None:
             await self.restarting
-        self.recorder.record(FaultsHealed())
-        await self.player.settle(
-            float(self.contract.get("jobs.deadline_s", DEFAULT_DEADLINE_S)),
-            float(self.contract.get("timing.settle_s", DEFAULT_SETTLE_S)),
-        )
-        await self.player.read_everything()
-        ReferenceRecorder(self.world.target, self.recorder).record_all()
-
-    def _frame(self) -> WorldStarted:
-        target = self.world.target
-        return WorldStarted(
-            target=target.name,
-            roles=tuple(sorted(target.bindings)),
-            observes=observes(target),
-            doubles=tuple(sorted({d.service for d in self.doubles.values()})),
-            faults=tuple(sorted(known_faults())),
-            correlation=target.correlation,
-            concurrency=f"{CONCURRENCY}, {'one SQLite file' if target.store else 'state in memory'}",
-            persons={a.person: a.abilities for a in target.actors.values()},
-            lifecycle=target.lifecycle,
-            audited=target.audited,
-            reference=tuple(sorted(target.reference)),
-        )
 
 
 def make_double(name: str, south: South, options: Mapping[str, Any]) -> Service:

@@ -26,16 +26,19 @@ class Terms:
     readable: Mapping[str, str] = field(default_factory=dict)
 
 
-def resolve(target: Target, asked: Mapping[str, Any]) -> Terms:
-    """What a plan asks for, against what the target offers. A value nobody can give stays unknown."""
+def resolve(target: Target, asked: Mapping[str, Any], pace: float = 1.0) -> Terms:
+    """What a plan asks for, against what the target offers. A value nobody can give stays unknown.
+
+    ``pace``: how many times faster than the contract says the target runs; what it is told is shorter by that.
+    """
     offers = target.contract
     fixed = {term: offer.fixed for term, offer in offers.items() if offer.fixed is not None}
     wanted = {t: asked.get(t, offer.default) for t, offer in offers.items() if t not in fixed and not offer.readable}
     imposed = {t: v for t, v in wanted.items() if v is not None}
     return Terms(
         values={**fixed, **{t: v for t, v in imposed.items() if offers[t].settable is None}},
-        settings={s: _text(v) for t, v in imposed.items() if (s := offers[t].setting)},
-        double={t: v for t, v in imposed.items() if offers[t].double},
+        settings={s: _text(to_target(t, v, pace)) for t, v in imposed.items() if (s := offers[t].setting)},
+        double={t: to_target(t, v, pace) for t, v in imposed.items() if offers[t].double},
         settable={t: (v, call) for t, v in imposed.items() if (call := offers[t].settable)},
         readable={t: name for t, offer in offers.items() if (name := offer.readable)},
     )
@@ -53,3 +56,17 @@ def filled(template: Mapping[str, Any], value: Any) -> dict[str, Any]:
 def capped(term: str, value: Any, caps: Mapping[str, float]) -> Any:
     """A published tolerance is believed up to the scenario's bound, so that no target can publish an infinite one."""
     return min(value, caps[term]) if term in caps and isinstance(value, int | float) else value
+
+
+def to_target(term: str, value: Any, pace: float) -> Any:
+    """A value as the target must be told it: spans are shorter by the pace at which it runs."""
+    return value / pace if pace != 1 and _is_span(term, value) else value
+
+
+def from_target(term: str, value: Any, pace: float) -> Any:
+    """The inverse of ``to_target``."""
+    return value * pace if pace != 1 and _is_span(term, value) else value
+
+
+def _is_span(term: str, value: Any) -> bool:
+    return term.endswith("_s") and isinstance(value, int | float) and not isinstance(value, bool)

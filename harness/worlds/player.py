@@ -42,6 +42,19 @@ class Transport(Protocol):
     async def send(self, outgoing: Outgoing, timeout_ms: float) -> Answer | Failure:
         """One request; never raises for what the target does."""
 
+    def align(self, calls: int) -> None:
+        """The next so many calls are meant to arrive together."""
+
+
+class Told(Protocol):
+    """Who hears of the plan's steps."""
+
+    def step_begins(self, step: str) -> None:
+        """A step is about to be made."""
+
+    def step_ends(self, step: str) -> None:
+        """It was answered, or given up."""
+
 
 @dataclass
 class _Known:
@@ -63,8 +76,8 @@ class Player:
     recorder: Recorder
     clock: Clock
     transport: Transport
-    #: called when a step begins (faults may be tied to it)
-    step_begins: Any
+    #: faults and gates may be tied to a step
+    told: Told
     jobs: dict[str, _Known] = field(default_factory=dict)
     changes: dict[str, _Known] = field(default_factory=dict)
 
@@ -76,6 +89,9 @@ class Player:
         for group in groups(self.plan.steps):
             for step in group:
                 answers[step.id] = asyncio.get_running_loop().create_future()
+            at_once = sum(not s.after_ms and s.do != "wait" for s in group)
+            if at_once > 1:
+                self.transport.align(at_once)
             tasks = [asyncio.create_task(self._play(step, answers)) for step in group]
             for task in tasks:
                 await task
@@ -85,9 +101,10 @@ class Player:
         try:
             if step.after_ms:
                 await self.clock.sleep_ms(step.after_ms)
-            self.step_begins(step.id)
+            self.told.step_begins(step.id)
             answered = await self._do(step, answers)
         finally:
+            self.told.step_ends(step.id)
             answers[step.id].set_result(answered)
 
     async def _do(self, step: Step, answers: Mapping[str, asyncio.Future[CallAnswered | None]]) -> CallAnswered | None:

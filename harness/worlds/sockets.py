@@ -1,42 +1,34 @@
 """HTTP/1.1 on real sockets: requests in, replies out exactly as a wire.Reply says, broken ones included.
 
-Plain requests are read here, h11 judges everything else that a client may send. Replies are written byte by byte,
-because a reply may be meant to be wrong: cut in the middle, reset, in slow slices, under a false content-length. No
-library that guards the protocol would send those.
+Plain requests are read here, h11 judges everything else that a client may send. How replies are written is told in
+harness.http1.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import re
 import socket
 import struct
-import termios
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from http import HTTPStatus
 from typing import cast
 
 import h11
 
 from harness.clock import Clock
 from harness.errors import UsageProblem
+from harness.http1 import PACKED, Unpackable, flushed, head_of, send, unpacked
 from harness.injection import plain_error
-from harness.wire import AT_ONCE, Handler, Reply, Request
+from harness.wire import Handler, Reply, Request
 
 HEADER_LIMIT_BYTES = 64 * 1024
 BODY_LIMIT_BYTES = 64 * 1024 * 1024
+_BACKLOG = 1024
 #: pipelined bytes that are kept while a request is being answered
 _BACKLOG_BYTES = 256 * 1024
 #: a refused client may go on sending so long, to nobody: closing at once would reset the answer on its way
 _LINGER_MS, _LINGER_BYTES = 5_000, 512 * 1024 * 1024
-#: the longest wait for the kernel to hand over the last bytes before a reset, which would drop them
-_FLUSH_MS, _FLUSH_STEP_MS = 1_000, 1.0
-_BODILESS = frozenset({204, 304})
-_PHRASES = {int(s): s.phrase.encode() for s in HTTPStatus}
-
 #: (request, status, message) → the error as the one who was asked would say it
 Refuse = Callable[[Request, int, str], Reply]
 #: told of a handler whose client has gone; it cancels it, or lets it go on
@@ -46,8 +38,7 @@ HangUp = Callable[["asyncio.Task[None]"], object]
 _HEAD = re.compile(rb"([A-Z]+) (/[!-~]*) HTTP/1\.1\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)+)\r\n")
 #: headers that mean more than a value
 _SPECIAL = frozenset({"transfer-encoding", "expect", "upgrade", "connection"})
-#: content-encodings: those that are undone here, and those that are whoever's it is that is asked
-_UNPACKED = frozenset({"gzip", "x-gzip", "deflate"})
+#: content-encodings that are whoever's it is that is asked
 _AS_THEY_ARE = frozenset({"", "identity", "aws-chunked"})
 
 
@@ -82,11 +73,17 @@ class HttpServer:
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen; port 0 takes any that is free. Raises UsageProblem if that address can't be had."""
+    async def start(self, host: str = "127.0.0.1", port: int = 0, *, sock: socket.socket | None = None) -> None:
+        """Listen; port 0 takes any that is free. Raises UsageProblem if that address can't be had.
+
+        ``sock``: one that listens already, perhaps in a network of its own.
+        """
         loop = asyncio.get_running_loop()
+        if sock is not None:
+            self._server = await loop.create_server(self._connected, sock=sock, backlog=_BACKLOG)
+            return
         try:
-            self._server = await loop.create_server(self._connected, host, port, backlog=1024)
+            self._server = await loop.create_server(self._connected, host, port, backlog=_BACKLOG)
         except OSError as error:
             raise UsageProblem(f"can't listen on {host}:{port}: {_reason(error)}") from error
 
@@ -242,7 +239,7 @@ class _Connection(asyncio.Protocol):
         reply = await self._served(request)
         if self._transport.is_closing():
             return
-        ended = await self._send(reply, request.method == "HEAD", keep)
+        ended = await send(reply, self, self._server.clock, head_only=request.method == "HEAD", keep=keep)
         self._task = None
         if not ended and not self._transport.is_closing():
             self._next()
@@ -267,7 +264,7 @@ class _Connection(asyncio.Protocol):
     def _refuse(self, request: Request, status: int, message: str) -> None:
         """Say no, close our side, and let the client finish what it is sending."""
         reply = self._server.refuse(request, status, message)
-        self._transport.write(_head(reply, keep=False) + (b"" if request.method == "HEAD" else reply.body))
+        self._transport.write(head_of(reply, keep=False) + (b"" if request.method == "HEAD" else reply.body))
         self._discarding = _LINGER_BYTES
         self._incoming = None
         self._transport.write_eof()
@@ -280,52 +277,26 @@ class _Connection(asyncio.Protocol):
 
     # ------------------------------------------------------------ replies
 
-    async def _send(self, reply: Reply, head_only: bool, keep: bool) -> bool:
-        """Everything of a reply that leaves, at its pace; whether that was the connection's end."""
-        if reply.pace.first_byte_ms:
-            await self._server.clock.sleep_ms(reply.pace.first_byte_ms)
-        if reply.cut_at == 0:
-            return await self._break(reply)
-        keep = keep and reply.cut_at is None and _is_honest(reply)
-        body = b"" if head_only or reply.status in _BODILESS else reply.body[: reply.cut_at]
-        head = _head(reply, keep)
-        if reply.pace is AT_ONCE or not reply.pace.slice_bytes:
-            self._transport.write(head + body)
-        else:
-            await self._trickle(head, body, reply)
+    async def write(self, data: bytes) -> None:
+        """Bytes of a reply; returns when the client has room for more."""
+        self._transport.write(data)
         if self._writable is not None:
             await self._writable
-        if reply.cut_at is not None:
-            return await self._break(reply)
-        if not keep:
-            self._transport.close()
-        return not keep
 
-    async def _trickle(self, head: bytes, body: bytes, reply: Reply) -> None:
-        size = reply.pace.slice_bytes
-        self._transport.write(head + body[:size])
-        for start in range(size, len(body), size):
-            await self._server.clock.sleep_ms(reply.pace.slice_ms)
-            if self._writable is not None:
-                await self._writable
-            self._transport.write(body[start : start + size])
-
-    async def _break(self, reply: Reply) -> bool:
+    async def finish(self, *, reset: bool) -> None:
         """The end of a connection: in order (FIN), or by a reset (RST), after the bytes that were to leave."""
-        if reply.pace.reset:
+        if reset:
             raw = self._transport.get_extra_info("socket")
-            await self._flush(raw)
+            await flushed(raw.fileno(), self._transport.get_write_buffer_size, self._server.clock.sleep_ms)
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
         else:
             self._transport.close()
-        return True
 
-    async def _flush(self, raw: socket.socket) -> None:
-        waited_ms = 0.0
-        while waited_ms < _FLUSH_MS and (self._transport.get_write_buffer_size() or _unsent(raw)):
-            await self._server.clock.sleep_ms(_FLUSH_STEP_MS)
-            waited_ms += _FLUSH_STEP_MS
+    @property
+    def is_closing(self) -> bool:
+        """Nothing can be sent any more."""
+        return self._transport.is_closing()
 
 
 class _Incoming:
@@ -368,22 +339,16 @@ class _Incoming:
         encoding = self._headers.get("content-encoding", "identity").strip().lower()
         if encoding in _AS_THEY_ARE:
             return replace(bare, body=body)
-        if encoding not in _UNPACKED:
+        if encoding not in PACKED:
             raise _Refused(415, f"a body can be packed with gzip or deflate, not with {encoding[:40]}")
         headers = {k: v for k, v in self._headers.items() if k != "content-encoding"}
         return replace(bare, body=self._unpacked(body), headers=headers)
 
     def _unpacked(self, body: bytes) -> bytes:
-        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
         try:
-            found = unpacker.decompress(body, self._limit + 1)
-        except zlib.error as error:
-            raise _Refused(400, f"malformed body: {error}") from None
-        if len(found) > self._limit:
-            raise self._too_long()
-        if not unpacker.eof:
-            raise _Refused(400, "malformed body: it ends too early")
-        return found
+            return unpacked(body, self._limit)
+        except Unpackable as error:
+            raise (self._too_long() if error.too_long else _Refused(400, str(error))) from None
 
     def _too_long(self) -> _Refused:
         return _Refused(413, f"a body may have {self._limit} bytes at most")
@@ -422,33 +387,6 @@ def _is_length(text: str) -> bool:
 def _target(raw: str) -> str:
     """Path and query; a client that takes us for a proxy names the host before them."""
     return raw if raw.startswith("/") or "://" not in raw else "/" + raw.split("://", 1)[1].partition("/")[2]
-
-
-def _head(reply: Reply, keep: bool) -> bytes:
-    lines = [b"HTTP/1.1 %d %b" % (reply.status, _PHRASES.get(reply.status, b"Unknown"))]
-    lines += [f"{k}: {v}".encode("latin-1", "replace") for k, v in reply.headers.items()]
-    measured = "content-length" in reply.headers or "transfer-encoding" in reply.headers
-    if not measured and reply.status not in _BODILESS:
-        lines.append(b"content-length: %d" % len(reply.body))
-    if not keep and "connection" not in reply.headers:
-        lines.append(b"connection: close")
-    return b"\r\n".join(lines) + b"\r\n\r\n"
-
-
-def _is_honest(reply: Reply) -> bool:
-    """Whether a client knows where the reply ends, so that another can follow."""
-    if "transfer-encoding" in reply.headers:
-        return False
-    return reply.headers.get("content-length") in (None, str(len(reply.body)))
-
-
-def _unsent(raw: socket.socket) -> int:
-    """Bytes that the kernel has not handed over; 0 where it can't say."""
-    try:
-        answer = fcntl.ioctl(raw.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-    except OSError:
-        return 0
-    return int(struct.unpack("i", answer)[0])
 
 
 def _reason(error: OSError) -> str:

@@ -29,7 +29,7 @@ def factory(settings: Mapping[str, str]) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with _life(chosen) as living:
+        async with life(chosen) as living:
             app.state.services = living
             yield
 
@@ -53,8 +53,9 @@ def from_environment() -> FastAPI:
 
 
 @asynccontextmanager
-async def _life(settings: Settings) -> AsyncIterator[services.Services]:
-    store = Store(settings.database_url)
+async def life(settings: Settings) -> AsyncIterator[services.Services]:
+    """Everything that the settings' role asks for, at work until the context ends."""
+    store = Store(settings.database_url, shared=settings.shared, patience_s=settings.worker_lease_s)
     async with http_client() as http:
         living = services.build(settings, store, http)
         await store.transaction(services.prepare, living)

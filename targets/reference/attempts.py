@@ -104,7 +104,7 @@ class Attempts:
 
     def refusal(self, connection: Connection, job: Job, backend: str) -> str | None:
         """Why the job may not start there at this moment: consent, residency and approvals are asked at each start."""
-        tenant = tenants.load(connection, job.tenant)
+        tenant = tenants.load(connection, job.tenant, lock=True)
         try:
             tenant.may_run()
             tenant.may_reach(backend)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -92,8 +92,13 @@ class IonQ:
         shots: int,
         metadata: Mapping[str, str],
         traceparent: str | None,
+        *,
+        check: Callable[[], None],
     ) -> str:
-        """Submit a run of all circuits with so many shots each; the backend's id of it."""
+        """Submit a run of all circuits with so many shots each; the backend's id of it.
+
+        ``check`` is asked when the request is about to be sent, and by raising stops it.
+        """
         qubits = 1 + max(gate["target"] for circuit in circuits for gate in circuit)
         common = {"gateset": "qis", "qubits": qubits}
         body = {
@@ -107,7 +112,7 @@ class IonQ:
             body["type"] = "ionq.multi-circuit.v1"
             body["input"] = common | {"circuits": [{"circuit": c} for c in circuits]}
         headers = {"traceparent": traceparent} if traceparent else {}
-        return _text(await self._call("POST", "/jobs", body=body, headers=headers), "id")
+        return _text(await self._call("POST", "/jobs", body=body, headers=headers, check=check), "id")
 
     async def find(self, attempt: str) -> str | None:
         """The backend's id of the run that an attempt submitted, if the backend has it."""
@@ -165,9 +170,10 @@ class IonQ:
         body: object = None,
         headers: Mapping[str, str] = {},
         missing: FaultKind = FaultKind.REFUSED,
+        check: Callable[[], None] | None = None,
     ) -> dict[str, Any]:
         url = path if path.startswith("http") else self._base + path
-        response = await self._send(method, url, body, {**self._headers, **headers})
+        response = await self._send(method, url, body, {**self._headers, **headers}, check)
         if fault := _status_fault(response, missing):
             raise fault
         try:
@@ -178,10 +184,13 @@ class IonQ:
             raise BackendFault(FaultKind.TRUNCATED, "no JSON object", harmless=False)
         return document
 
-    async def _send(self, method: str, url: str, body: object, headers: Mapping[str, str]) -> httpx.Response:
+    async def _send(
+        self, method: str, url: str, body: object, headers: Mapping[str, str], check: Callable[[], None] | None
+    ) -> httpx.Response:
+        extensions = {"trace": _before_sending(check)} if check else None
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._http.request(method, url, json=body, headers=headers)
+                return await self._http.request(method, url, json=body, headers=headers, extensions=extensions)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise BackendFault(FaultKind.CONNECT_ERROR, str(error), harmless=True) from error
         except (TimeoutError, httpx.TimeoutException) as error:
@@ -201,6 +210,15 @@ def _status_fault(response: httpx.Response, missing: FaultKind) -> BackendFault 
         return BackendFault(FaultKind.SERVER_ERROR, detail, harmless=False, retry_after_s=after_s)
     kind = missing if status == httpx.codes.NOT_FOUND else FaultKind.REFUSED
     return BackendFault(kind, detail, harmless=True)
+
+
+def _before_sending(check: Callable[[], None]) -> Callable[[str, object], Awaitable[None]]:
+    async def trace(event: str, _info: object) -> None:
+        # connected by now: between this and the bytes on their way nothing is waited for
+        if event.endswith(("send_request_headers.started", "send_request_body.started")):
+            check()
+
+    return trace
 
 
 def _retry_after_s(value: str | None) -> float:

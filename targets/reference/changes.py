@@ -13,13 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from targets.reference import proposals, tenants
+from targets.reference import audit, proposals, tenants
 from targets.reference.approvals import Approvals, Choice, Decision, Subject
 from targets.reference.errors import Conflict, Gone, NotFound, StaleVersion
 from targets.reference.identity import Actor
 from targets.reference.policy import Stage, Verdict
 from targets.reference.proposals import HeavyRun, Proposal, QuotaRaise
-from targets.reference.quota import Quotas
+from targets.reference.quota import Quotas, lock
 from targets.reference.settings import Settings
 from targets.reference.tables import changes, policies, writers
 from targets.reference.timestamps import ms, now_ms
@@ -94,8 +94,9 @@ class Changes:
     def base_version(self, connection: Connection, tenant: str, proposal: Proposal) -> int:
         """The version of what the proposal builds on, as it is now."""
         if isinstance(proposal, HeavyRun):
-            return tenants.load(connection, tenant).version
+            return tenants.load(connection, tenant, lock=True).version
         if isinstance(proposal, QuotaRaise):
+            lock(connection, tenant)
             return self._quotas.level(connection, tenant, proposal.dimension).version
         query = sa.select(policies.c.version).where(policies.c.tenant == tenant, policies.c.name == proposal.name)
         return connection.execute(query).scalar() or 0
@@ -115,6 +116,7 @@ class Changes:
             job=None,
             created_at_ms=now_ms(),
         )
+        audit.hold(connection)
         connection.execute(
             changes.insert().values(
                 id=change.id,

@@ -1,7 +1,8 @@
 """The known ways in which this service can be built wrong, for those who test their testers.
 
 A build reads the switches once, at start, from the setting ``DEFECTS``; no response ever shows them. Each switch acts
-at one place, next to the correct code. ``defects.yaml`` describes them.
+at one place, next to the correct code. ``defects.yaml`` describes them. Those in ``LIVE`` show only where the workers
+are processes of their own.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ KNOWN = frozenset(
         "APR-24",
         "QUO-01",
         "QUO-03",
+        "QUO-04",
         "QUO-05",
         "QUO-09",
         "QUO-16",
@@ -37,6 +39,8 @@ KNOWN = frozenset(
         "JOB-03",
         "JOB-05",
         "JOB-06",
+        "JOB-08",
+        "JOB-09",
         "JOB-11",
         "JOB-15",
         "JOB-16",
@@ -45,6 +49,8 @@ KNOWN = frozenset(
         "AUD-06",
     ]
 )
+#: they are about leases, and a process that is alone on its store takes none
+LIVE = frozenset(["QUO-04", "JOB-08", "JOB-09"])
 
 Defects = frozenset[str]
 

@@ -3,6 +3,8 @@
 The job's status says what to do next. Before each call to the backend the intent is in the store; after it, the
 outcome. So a driver that finds an attempt ``submitting`` which it has not just begun itself knows that a submit may or
 may not have happened, and looks for the run before anything else.
+
+Other processes may drive jobs from the same store. All that a driver writes, it writes under its lease (leases.py).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from targets.reference.backend import (
 )
 from targets.reference.fallback import Fallback
 from targets.reference.jobs import Job, Jobs
+from targets.reference.leases import Lease, LeaseLost
 from targets.reference.runs import CLASSICAL
 from targets.reference.science import InvalidResult, circuit, predict_from_probabilities
 from targets.reference.settings import Settings
@@ -35,8 +38,6 @@ from targets.reference.timestamps import ms, now_ms
 LOOKUPS = 2
 #: calls about a run that may fail in a row before the backend is given up
 PATIENCE = 4
-#: the largest gap between two looks for a run unaccounted for
-RECONCILE_MAX_S = 15.0
 RUNNABLE = frozenset({"running", "cancelling"})
 
 Tried = list[Attempt]
@@ -57,7 +58,7 @@ class Crew:
 class Driver:
     """The task of one job. ``nudge`` makes it look at the store at once, for example for a cancel."""
 
-    def __init__(self, crew: Crew, job_id: str) -> None:
+    def __init__(self, crew: Crew, job_id: str, lease: Lease) -> None:
         self._settings = crew.settings
         self._store = crew.store
         self._backend = crew.backend
@@ -65,6 +66,7 @@ class Driver:
         self._attempts = crew.attempts
         self._fallback = crew.fallback
         self._job_id = job_id
+        self._lease = lease
         self._nudged = asyncio.Event()
         self._steps: Mapping[str, Callable[[Job, Tried], Awaitable[None]]] = {
             "queued": self._start,
@@ -82,6 +84,7 @@ class Driver:
     async def run(self) -> None:
         """Step by step until the job has ended and nothing of it is unaccounted for."""
         while True:
+            self._lease.check()
             job, tried = await self._store.read(_snapshot, self._job_id)
             if job.ended:
                 break
@@ -94,13 +97,15 @@ class Driver:
 
     async def _start(self, job: Job, tried: Tried) -> None:
         number = len(tried) + 1
-        attempt = await self._store.transaction(self._attempts.begin, job, number)
+        attempt = await self._lease.write(self._attempts.begin, job, number)
         if attempt is not None:
             await self._submit(job, attempt)
 
     async def _go_on(self, job: Job, tried: Tried) -> None:
         attempt = tried[-1]
-        if attempt.state == "failed":
+        if "JOB-08" in self._settings.defects and self._lease.epoch > attempt.number:
+            await self._start(job, tried)
+        elif attempt.state == "failed":
             if await self._pause((attempt.retry_at_ms or 0) - now_ms()):
                 return
             await self._start(job, tried)
@@ -114,7 +119,7 @@ class Driver:
         try:
             await self._require_online(manifest.backend)
         except BackendFault as fault:
-            await self._store.transaction(self._attempts.fail, job, attempt, fault)
+            await self._lease.write(self._attempts.fail, job, attempt, fault)
             return
         circuits = [circuit(row) for _ in range(manifest.repeats) for row in manifest.batch]
         metadata = {
@@ -123,18 +128,40 @@ class Driver:
             "digest": job.digest,
             "tenant": job.tenant,
         }
+        # the device may have taken its time to answer
+        await self._lease.confirm()
         try:
             backend_job = await self._backend.submit(
-                manifest.backend, circuits, manifest.shots, metadata, job.traceparent
+                manifest.backend, circuits, manifest.shots, metadata, job.traceparent, check=self._lease.check
             )
         except BackendFault as fault:
             if fault.harmless or "FBK-14" in self._settings.defects:
-                await self._store.transaction(self._attempts.fail, job, attempt, fault)
+                await self._lease.write(self._attempts.fail, job, attempt, fault)
             else:
                 await self._find(job, attempt, fault.kind)
         else:
-            acknowledge = self._attempts.acknowledge
-            await self._watch(job, await self._store.transaction(acknowledge, job, attempt, backend_job))
+            await self._watch(job, await self._acknowledge(job, attempt, backend_job))
+
+    async def _acknowledge(self, job: Job, attempt: Attempt, backend_job: str) -> Attempt:
+        try:
+            return await self._lease.write(self._attempts.acknowledge, job, attempt, backend_job)
+        except LeaseLost:
+            await self._disown(attempt, backend_job)
+            raise
+
+    async def _disown(self, attempt: Attempt, backend_job: str) -> None:
+        """Stop a run of ours that came too late, unless who drives the job now has found it."""
+        until_ms = now_ms() + ms(self._settings.fallback_after_s)
+        while now_ms() < until_ms:
+            _, tried = await self._store.read(_snapshot, self._job_id)
+            known = next(a for a in tried if a.id == attempt.id)
+            if known.backend_job == backend_job:
+                return
+            if known.state != "submitting":
+                run = await self._try_to_stop(backend_job)
+                if run is not None and run.ended:
+                    return
+            await asyncio.sleep(self._settings.poll_s)
 
     async def _require_online(self, backend: str) -> None:
         status = await self._backend.device_status(backend)
@@ -152,15 +179,15 @@ class Driver:
                 gap_s = max(min(gap_s * 2, self._settings.backoff_max_s), fault.retry_after_s)
             else:
                 if backend_job is not None:
-                    await self._store.transaction(self._attempts.acknowledge, job, attempt, backend_job)
+                    await self._lease.write(self._attempts.acknowledge, job, attempt, backend_job)
                     return
                 misses += 1
                 if misses == LOOKUPS:
                     absent = BackendFault(kind, "the backend has no such run", harmless=True)
-                    await self._store.transaction(self._attempts.fail, job, attempt, absent)
+                    await self._lease.write(self._attempts.fail, job, attempt, absent)
                     return
             if now_ms() >= until_ms:
-                await self._store.transaction(self._attempts.lose, job, attempt, kind)
+                await self._lease.write(self._attempts.lose, job, attempt, kind)
                 return
             await self._pause(min(ms(gap_s), until_ms - now_ms()))
 
@@ -196,14 +223,14 @@ class Driver:
             refused = run.failure in JOB_FAILURES
             kind = FaultKind.REFUSED if refused else FaultKind.BACKEND_FAILED
             fault = BackendFault(kind, run.failure or run.status, harmless=True)
-            await self._store.transaction(self._attempts.fail, job, attempt, fault)
+            await self._lease.write(self._attempts.fail, job, attempt, fault)
             return
         try:
             predictions = await self._predictions(job, run)
         except BackendFault as fault:
-            await self._store.transaction(self._attempts.fail, job, attempt, fault, consumed=True)
+            await self._lease.write(self._attempts.fail, job, attempt, fault, consumed=True)
             return
-        await self._store.transaction(self._attempts.succeed, job, attempt, predictions, RUNNABLE)
+        await self._lease.write(self._attempts.succeed, job, attempt, predictions, RUNNABLE)
 
     async def _predictions(self, job: Job, run: BackendJob) -> list[float]:
         distributions = await self._fetch(run)
@@ -234,16 +261,17 @@ class Driver:
         """Don't wait any longer: stop the run if the backend lets us, and say so if nobody can tell."""
         run = await self._stop(attempt, now_ms() + ms(self._settings.cancel_s))
         if run is None:
-            await self._store.transaction(self._attempts.lose, job, attempt, fault.kind)
+            await self._lease.write(self._attempts.lose, job, attempt, fault.kind)
         elif run.status == "completed":
             await self._conclude(job, attempt, run)
         else:
-            await self._store.transaction(self._attempts.fail, job, attempt, fault)
+            await self._lease.write(self._attempts.fail, job, attempt, fault)
 
     async def _stop(self, attempt: Attempt, until_ms: int) -> BackendJob | None:
         """Cancel a run and see how it ended; None if the backend didn't tell in time."""
         gap_s = self._settings.poll_s
         while True:
+            self._lease.check()
             run = await self._try_to_stop(_known(attempt))
             if run is not None and run.ended:
                 return run
@@ -273,32 +301,32 @@ class Driver:
     async def _cancel(self, job: Job, tried: Tried) -> None:
         attempt = tried[-1] if tried else None
         if attempt is None or attempt.backend == CLASSICAL:
-            await self._store.transaction(self._attempts.end_cancelled, job)
+            await self._lease.write(self._attempts.end_cancelled, job)
         elif attempt.state == "submitting":
             await self._find(job, attempt, FaultKind.CONNECTION_LOST)
         elif attempt.state == "submitted":
             await self._cancel_run(job, attempt)
         else:
-            await self._store.transaction(self._attempts.end_cancelled, job)
+            await self._lease.write(self._attempts.end_cancelled, job)
 
     async def _cancel_run(self, job: Job, attempt: Attempt) -> None:
         requested_at_ms = job.cancel_at_ms or now_ms()
         run = await self._stop(attempt, requested_at_ms + ms(self._settings.cancel_s))
         if run is None:
-            await self._store.transaction(self._attempts.lose, job, attempt, FaultKind.TIMEOUT)
+            await self._lease.write(self._attempts.lose, job, attempt, FaultKind.TIMEOUT)
         elif run.status == "completed":
             await self._conclude(job, attempt, run)
         else:
-            await self._store.transaction(self._attempts.close, job, attempt, "cancelled", consumed=False)
+            await self._lease.write(self._attempts.close, job, attempt, "cancelled", consumed=False)
 
     # ------------------------------------------------------------ the classical path
 
     async def _switch(self, job: Job, tried: Tried) -> None:
-        await self._store.transaction(self._fallback.switch, job, len(tried) + 1)
+        await self._lease.write(self._fallback.switch, job, len(tried) + 1)
 
     async def _compute(self, job: Job, tried: Tried) -> None:
         predictions = self._fallback.compute(job)
-        await self._store.transaction(self._fallback.succeed, job, tried[-1], predictions)
+        await self._lease.write(self._fallback.succeed, job, tried[-1], predictions)
 
     # ------------------------------------------------------------ runs that nobody could account for
 
@@ -306,6 +334,7 @@ class Driver:
         """Find the run, stop it, and settle what it held by what it did; when the lease ends, as if it had run."""
         gap_s, misses = self._settings.backoff_s, 0
         while now_ms() < attempt.started_at_ms + ms(self._settings.lease_s):
+            self._lease.check()
             try:
                 backend_job = attempt.backend_job or await self._backend.find(attempt.id)
                 run = await self._try_to_stop(backend_job) if backend_job else None
@@ -314,19 +343,19 @@ class Driver:
             else:
                 misses += backend_job is None
             if misses == LOOKUPS:
-                await self._store.transaction(self._attempts.close, job, attempt, "failed", consumed=False)
+                await self._lease.write(self._attempts.close, job, attempt, "failed", consumed=False)
                 return
             if run is not None and run.ended:
                 await self._settle(job, attempt, run)
                 return
             await self._pause(ms(gap_s))
-            gap_s = min(gap_s * 2, RECONCILE_MAX_S)
-        await self._store.transaction(self._attempts.close, job, attempt, "failed", consumed=True)
+            gap_s = min(gap_s * 2, self._settings.reconcile_max_s)
+        await self._lease.write(self._attempts.close, job, attempt, "failed", consumed=True)
 
     async def _settle(self, job: Job, attempt: Attempt, run: BackendJob) -> None:
         state = {"completed": "completed", "canceled": "cancelled"}.get(run.status, "failed")
         consumed = run.status == "completed"
-        await self._store.transaction(self._attempts.close, job, attempt, state, consumed=consumed, backend_job=run.id)
+        await self._lease.write(self._attempts.close, job, attempt, state, consumed=consumed, backend_job=run.id)
 
     async def _pause(self, span_ms: int) -> bool:
         """Wait; True if somebody nudged."""

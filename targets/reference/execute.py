@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
 
 from targets.reference import tenants
 from targets.reference.approvals import Approvals
@@ -105,7 +106,7 @@ class Execution:
         if isinstance(proposal, PolicyChange):
             _activate(connection, change, proposal)
             return None
-        tenant = tenants.load(connection, change.tenant)
+        tenant = tenants.load(connection, change.tenant, lock=True)
         tenant.may_run()
         tenant.may_reach(proposal.manifest.backend)
         order = Order(
@@ -133,11 +134,14 @@ def _redirected(change: Change, backend: str) -> Change:
 def _activate(connection: Connection, change: Change, proposal: PolicyChange) -> None:
     row = {"tenant": change.tenant, "name": proposal.name}
     connection.execute(sa.delete(policies).filter_by(**row))
-    connection.execute(
-        policies.insert().values(
-            **row,
-            version=change.base_version + 1,
-            document=proposal.document,
-            activated_at_ms=now_ms(),
+    try:
+        connection.execute(
+            policies.insert().values(
+                **row,
+                version=change.base_version + 1,
+                document=proposal.document,
+                activated_at_ms=now_ms(),
+            )
         )
-    )
+    except IntegrityError as error:
+        raise Conflict("what the change builds on has moved", code="base_moved") from error

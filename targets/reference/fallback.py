@@ -57,7 +57,7 @@ class Fallback:
             eligible = ELIGIBLE - {FaultKind.QUEUE_FULL, FaultKind.BACKEND_FAILED}
         if job.reason not in eligible:
             return "internal_error"
-        privacy = tenants.load(connection, job.tenant).privacy
+        privacy = tenants.load(connection, job.tenant, lock=True).privacy
         if privacy.fallback == "forbidden" and "FBK-05" not in self._defects:
             return "fallback_forbidden"
         return self._attempts.refusal(connection, job, CLASSICAL)

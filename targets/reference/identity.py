@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
 
-from targets.reference.errors import Forbidden, NotFound, StaleVersion, Unauthenticated
+from targets.reference.errors import Conflict, Forbidden, NotFound, StaleVersion, Unauthenticated
 from targets.reference.settings import Identity
 from targets.reference.tables import roles as roles_table
 
@@ -90,6 +91,15 @@ class Directory:
         version = connection.execute(query.with_for_update()).scalar() or 0
         if if_match is not None and if_match != version:
             raise StaleVersion(f"the current version is {version}")
-        connection.execute(sa.delete(roles_table).where(roles_table.c.person == person))
-        connection.execute(roles_table.insert().values(person=person, roles=wanted, version=version + 1))
+        row = {"roles": wanted, "version": version + 1}
+        changed = connection.execute(sa.update(roles_table).where(roles_table.c.person == person).values(**row))
+        if not changed.rowcount:
+            _insert(connection, person, row)
         return wanted, version + 1
+
+
+def _insert(connection: Connection, person: str, row: Mapping[str, object]) -> None:
+    try:
+        connection.execute(roles_table.insert().values(person=person, **row))
+    except IntegrityError as error:
+        raise Conflict("someone changed them at the same time") from error

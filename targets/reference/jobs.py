@@ -58,6 +58,8 @@ FAILURES = (
 )
 
 _JOB = sa.select(jobs).where(jobs.c.id == sa.bindparam("of"))
+_EPOCH = sa.select(jobs.c.epoch).where(jobs.c.id == sa.bindparam("of"))
+_JOB_LOCKED = _JOB.with_for_update()
 _INSERT = jobs.insert()
 _MOVE = (
     sa.update(jobs)
@@ -143,6 +145,7 @@ class Jobs:
     def insert(self, connection: Connection, job: Job, label: str | None) -> None:
         """Store an accepted job; Conflict if the tenant has another one with its label."""
         manifest = job.manifest
+        audit.hold(connection)
         try:
             connection.execute(
                 _INSERT,
@@ -168,9 +171,10 @@ class Jobs:
         except IntegrityError as error:
             raise Conflict(f"there is a job labelled {label}", code="label_taken") from error
 
-    def visible(self, connection: Connection, actor: Actor, job_id: str) -> Job:
-        """A job that the actor may know of; NotFound, or Gone if it was deleted."""
-        row = connection.execute(_JOB, {"of": job_id}).first()
+    def visible(self, connection: Connection, actor: Actor, job_id: str, *, lock: bool = False) -> Job:
+        """A job that the actor may know of; NotFound, or Gone if it was deleted. ``lock`` keeps rivals out until the
+        transaction ends."""
+        row = connection.execute(_JOB_LOCKED if lock else _JOB, {"of": job_id}).first()
         if row is None or not actor.sees(row.tenant):
             raise NotFound("no such job")
         if row.deleted_at_ms is not None:
@@ -240,8 +244,10 @@ class Jobs:
         """Free what an ended job still holds, unless the backend may still be running it."""
         if connection.execute(_UNRESOLVED, {"of": job_id}).first() is not None:
             return
-        kept = {"concurrent_jobs"} if "QUO-05" in self._defects and status == "cancelled" else ()
-        self._quotas.release(connection, job_id, but=frozenset(kept))
+        leaks = "QUO-05" in self._defects and status == "cancelled"
+        if "QUO-04" in self._defects:
+            leaks |= connection.execute(_EPOCH, {"of": job_id}).scalar_one() > 1
+        self._quotas.release(connection, job_id, but=frozenset({"concurrent_jobs"} if leaks else ()))
 
     def note(
         self,

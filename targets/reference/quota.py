@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
+from targets.reference import audit
 from targets.reference.defects import Defects
 from targets.reference.errors import NotFound, QuotaExceeded, StaleVersion
 from targets.reference.settings import Settings
@@ -44,6 +45,12 @@ _used = (
 )
 _taken = quotas.c.reserved + sa.func.coalesce(_used, 0)
 _amount = sa.bindparam("amount", type_=sa.BigInteger)
+_LOCK = (
+    sa.select(quotas.c.dimension)
+    .where(quotas.c.tenant == sa.bindparam("of"))
+    .order_by(quotas.c.dimension)
+    .with_for_update()
+)
 _LEVELS = (
     sa.select(quotas, sa.func.coalesce(_used, 0).label("used"))
     .where(quotas.c.tenant == sa.bindparam("of"))
@@ -161,6 +168,7 @@ class Quotas:
 
     def reserve(self, connection: Connection, tenant: str, job: str, amounts: Mapping[str, int]) -> None:
         """Hold the amounts for a job, all or none: QuotaExceeded rolls the whole transaction back."""
+        lock(connection, tenant)
         window = rfc3339(self.window_start_ms(now_ms()))
         held = [
             Hold(job=job, dimension=dimension, tenant=tenant, amount=amount) for dimension, amount in amounts.items()
@@ -199,8 +207,10 @@ class Quotas:
 
     def release(self, connection: Connection, job: str, *, but: frozenset[str]) -> None:
         """End all reservations of a job except in some dimensions."""
-        released = connection.execute(_RELEASE, {"of": job, "kept": sorted(but)})
-        for row in released.all():
+        released = connection.execute(_RELEASE, {"of": job, "kept": sorted(but)}).all()
+        if released:
+            lock(connection, released[0].tenant)
+        for row in released:
             _adjust(connection, _hold(row), -row.amount)
 
     def set_limit(
@@ -212,6 +222,7 @@ class Quotas:
         if_match: int | None = None,
     ) -> None:
         """Change a limit; every later reservation obeys it. StaleVersion if if_match is not the current version."""
+        lock(connection, tenant)
         before = self.level(connection, tenant, dimension)
         if if_match is not None and if_match != before.version:
             raise StaleVersion(f"the current version is {before.version}")
@@ -273,6 +284,7 @@ class Quotas:
         attempt: str | None,
         window: str,
     ) -> None:
+        audit.hold(connection)
         connection.execute(
             _ENTER,
             {
@@ -287,6 +299,16 @@ class Quotas:
                 "at_ms": now_ms(),
             },
         )
+
+
+def lock(connection: Connection, tenant: str) -> None:
+    """Keep others from a tenant's quotas until the transaction ends.
+
+    Without it an update that waited for another's sees the row as that left it, but what it looks up beside it, the
+    window's use, as it was before: a charge that moves an amount from one to the other is then seen half.
+    """
+    if connection.dialect.name != "sqlite":
+        connection.execute(_LOCK, {"of": tenant})
 
 
 def _hold(row: Row[Any]) -> Hold:

@@ -23,7 +23,7 @@ from targets.reference.quota import Quotas
 from targets.reference.settings import Settings
 from targets.reference.store import Store, create_schema
 from targets.reference.submission import Desk
-from targets.reference.worker import Worker
+from targets.reference.worker import Absent, Dispatcher, LeasingWorker, Worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Services:
     approvals: Approvals
     changes: Changes
     execution: Execution
-    worker: Worker
+    worker: Dispatcher
     desk: Desk
 
 
@@ -63,7 +63,7 @@ def build(settings: Settings, store: Store, http: httpx.AsyncClient) -> Services
         attempts=attempts,
         fallback=fallback,
     )
-    worker = Worker(crew, keys)
+    worker = _dispatcher(crew, keys)
     return Services(
         settings=settings,
         store=store,
@@ -87,6 +87,12 @@ def build(settings: Settings, store: Store, http: httpx.AsyncClient) -> Services
             worker=worker,
         ),
     )
+
+
+def _dispatcher(crew: Crew, keys: Keys) -> Dispatcher:
+    if crew.settings.role == "api":
+        return Absent()
+    return LeasingWorker(crew, keys) if crew.settings.role == "worker" else Worker(crew, keys)
 
 
 def prepare(connection: Connection, services: Services) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 from targets.reference import defects
@@ -21,6 +22,9 @@ class Identity:
     roles: frozenset[str]
 
 
+#: what a process does: all of it, alone on its store, or a share of it next to others
+ROLES = ("both", "api", "worker")
+
 #: where a run's data goes; the classical path runs in our own region
 REGIONS: Mapping[str, str] = MappingProxyType(
     {"qpu.forte-1": "us-east", "simulator": "us-east", "classical": "eu-central"}
@@ -31,6 +35,7 @@ REGIONS: Mapping[str, str] = MappingProxyType(
 class Settings:
     """All settings with their defaults, which suit a laboratory: seconds, not minutes."""
 
+    role: str = "both"
     database_url: str = "sqlite://"
     backend_url: str = "http://backend.test/v0.4"
     backend_api_key: str = "unset"
@@ -59,6 +64,16 @@ class Settings:
     #: how long a revision may wait for its execution, and approvals where the policy names no age
     change_ttl_s: float = 86_400.0
     approval_ttl_s: float = 3_600.0
+    #: a worker's hold on a job: how long it lasts, how often it is renewed, and how often workers look for what is free
+    worker_lease_s: float = 10.0
+    heartbeat_s: float = 3.0
+    worker_poll_s: float = 0.5
+    #: the largest gap between two looks for a run unaccounted for
+    reconcile_max_s: float = 15.0
+    #: published on top of all spans: what may be under way outside when everything has ended here
+    slack_s: float = 5.0
+    #: JOB-19: how long an accepted job is only in memory
+    write_behind_s: float = 0.5
     #: the dispatcher's look for work that nobody announced
     sweep_s: float = 30.0
     window_s: float = 86_400.0
@@ -74,9 +89,25 @@ class Settings:
     #: signs the audit log's checkpoints
     audit_key: str = "laboratory"
 
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ValueError(f"ROLE must be one of {', '.join(ROLES)}")
+        if self.heartbeat_s * 2 > self.worker_lease_s:
+            raise ValueError("HEARTBEAT_S must be at most half of WORKER_LEASE_S, or one late beat loses all leases")
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes work on the same store."""
+        return self.role != "both"
+
     @classmethod
     def read(cls, values: Mapping[str, str]) -> Settings:
-        """Settings from text values such as the environment's; ValueError for one that makes no sense."""
+        """Settings from text values such as the environment's; ValueError for one that makes no sense.
+
+        IDENTITIES_FILE names a file with what IDENTITIES would say, which an environment may be too small for.
+        """
+        if "IDENTITIES_FILE" in values:
+            values = {"IDENTITIES": Path(values["IDENTITIES_FILE"]).read_text(encoding="utf-8"), **values}
         known = {field.name: field.default for field in dataclasses.fields(cls)}
         given = {name: values[name.upper()] for name in known if name.upper() in values}
         return cls(**{name: _parse(name, text, known[name]) for name, text in given.items()})  # type: ignore[arg-type]

@@ -20,11 +20,9 @@ from targets.reference.settings import Settings
 from targets.reference.store import Store
 from targets.reference.tenants import Tenant
 from targets.reference.views import JobView
-from targets.reference.worker import Worker
+from targets.reference.worker import Dispatcher
 
 ACCEPTED, REPLAYED = 202, 200
-#: JOB-19: how long an accepted job is only in memory
-WRITE_BEHIND_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +50,7 @@ class Desk:
         quotas: Quotas,
         keys: Keys,
         jobs: Jobs,
-        worker: Worker,
+        worker: Dispatcher,
     ) -> None:
         self._settings = settings
         self._defects = settings.defects
@@ -166,7 +164,7 @@ class Desk:
 
     async def _answer_early(self, actor: Actor, job: Job, submission: Submission) -> Answer:
         async def write_behind() -> bool:
-            await asyncio.sleep(WRITE_BEHIND_S)
+            await asyncio.sleep(self._settings.write_behind_s)
             try:
                 await self._store.transaction(self._enter, actor, job, submission)
             except ApiError:

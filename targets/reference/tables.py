@@ -187,6 +187,10 @@ jobs = sa.Table(
     _number("ended_at_ms", null=True),
     _number("deleted_at_ms", null=True),
     Column("delete_when_ended", Boolean, nullable=False),
+    #: which worker drives it, under which fencing token (one more at each claim), and until when; see leases.py
+    _text("owner", null=True),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
+    Column("leased_until_ms", BigInteger, nullable=False, server_default="0"),
     Index("jobs_by_id", "id", unique=True),
     Index("jobs_by_tenant", "tenant", "seq"),
     Index("jobs_by_status", "status", "seq"),

@@ -20,6 +20,7 @@ Fallback = Literal["allowed", "forbidden"]
 PURPOSE = "inference"
 
 _TENANT = sa.select(tenants).where(tenants.c.id == sa.bindparam("of"))
+_TENANT_LOCKED = _TENANT.with_for_update(read=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +78,9 @@ def existing(connection: Connection) -> set[str]:
     return set(connection.execute(sa.select(tenants.c.id)).scalars())
 
 
-def load(connection: Connection, tenant: str) -> Tenant:
-    """A tenant by name; NotFound."""
-    row = connection.execute(_TENANT, {"of": tenant}).first()
+def load(connection: Connection, tenant: str, *, lock: bool = False) -> Tenant:
+    """A tenant by name; NotFound. ``lock`` keeps it as it is until the transaction ends."""
+    row = connection.execute(_TENANT_LOCKED if lock else _TENANT, {"of": tenant}).first()
     if row is None:
         raise NotFound("no such tenant")
     privacy = Privacy(

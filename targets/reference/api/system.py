@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from fastapi import APIRouter
+from sqlalchemy.engine import Connection
 
 from targets.reference import jobs
 from targets.reference.api.refusals import READ
 from targets.reference.api.requests import Caller, Living
 from targets.reference.audit import CHECKPOINT_EVERY
 from targets.reference.backend import BackendFault
-from targets.reference.driver import RECONCILE_MAX_S
 from targets.reference.runs import CLASSICAL
 from targets.reference.services import Services
 from targets.reference.settings import REGIONS
 from targets.reference.views import BackendList, BackendView, LimitsView
 
 router = APIRouter(tags=["system"])
-#: what may be under way outside when everything has ended here
-SLACK_S = 5.0
+_PING = sa.select(sa.literal(1))
+
+
+@router.get("/health", include_in_schema=False)
+async def health(services: Living) -> dict[str, str]:
+    """Whether the service can be used: its store answers. For those who start it; asks for no token."""
+    await services.store.read(_ping)
+    return {"status": "ok"}
+
+
+def _ping(connection: Connection) -> None:
+    connection.execute(_PING)
 
 
 @router.get("/backends", operation_id="list_backends", responses=READ)
@@ -43,9 +54,11 @@ async def _status(services: Services, backend: str) -> str:
 async def get_limits(services: Living) -> LimitsView:
     """The tolerances and deadlines that this service promises."""
     settings = services.settings
+    # of a worker that dies, another learns when its lease has ended
+    takeover_s = settings.worker_lease_s + settings.worker_poll_s if settings.shared else 0
     return LimitsView(
-        settle_s=RECONCILE_MAX_S + settings.backend_timeout_s * 2 + SLACK_S,
-        cancel_s=settings.cancel_s + settings.backend_timeout_s * 2,
+        settle_s=settings.reconcile_max_s + settings.backend_timeout_s * 2 + settings.slack_s + takeover_s,
+        cancel_s=settings.cancel_s + settings.backend_timeout_s * 2 + takeover_s,
         audit_lag_s=0,
         propagation_s=0,
         staleness_s=0,

@@ -116,6 +116,8 @@ class _Change:
 class FakeWorld:
     """Plays plans. ``plays`` counts them."""
 
+    deterministic = True
+
     def __init__(self, target: Target, variant: str = "", caps: Mapping[str, float] | None = None) -> None:
         self.target, self.plays, self.closed = target, 0, False
         self.defect = variant.partition(":")[2]

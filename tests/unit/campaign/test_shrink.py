@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from harness.agents._brief import Brief, known_agents
 from harness.campaign._edits import renumbered, simpler_numbers, size, without_steps
 from harness.campaign.shrink import shrink
-from harness.model import FaultUse, Plan, Schedule, Step
+from harness.model import FaultUse, GateUse, Plan, Schedule, Step
 from tests.unit.campaign.fakes import fake_scenario, fake_target
 
 BRIEF = Brief(target=fake_target(), scenario=fake_scenario())
@@ -180,3 +180,58 @@ def test_time_that_is_over_ends_it_with_the_best_so_far() -> None:
     shrunk = shrink(plan, holds, seen=lambda p, plays: smaller.append(p), expired=lambda: bool(smaller))
     assert (shrunk.plan, shrunk.complete) == (smaller[0], False)
     assert shrink(plan, holds, expired=lambda: True).plan == plan
+
+
+def gated(*gates: GateUse) -> Plan:
+    """Three submits, the last two at once, under gates."""
+    return Plan(scenario="x", steps=(submit(1, 1), submit(2, 1), submit(3, 1, together=True)), gates=gates)
+
+
+def test_gates_that_are_not_needed_go() -> None:
+    gates = (GateUse(at="policy"), GateUse(at="backend", on=("submit",), until_step="s3"), GateUse(at="store"))
+    shrunk = shrink(gated(*gates), lambda p: any(g.at == "backend" for g in p.gates) and len(p.steps) > 1)
+    assert shrunk.plan.gates == (GateUse(at="backend"),)
+    assert len(shrunk.plan.steps) == 2
+
+
+def test_gates_get_simpler() -> None:
+    """Operations, predicate, order and numbers go unless they matter."""
+    gate = GateUse(
+        at="store",
+        on=("insert", "update"),
+        where="operation != ''",
+        point="after",
+        skip=4,
+        calls=3,
+        order=(2, 0, 1),
+        one_by_one=True,
+        after_step="s2",
+        most_ms=7_000,
+    )
+    shrunk = shrink(gated(gate), lambda p: [g.skip >= 2 and "update" in g.on and bool(g.order) for g in p.gates] == [1])
+    assert shrunk.plan.gates == (GateUse(at="store", on=("update",), skip=2, calls=3, order=(2, 0, 1)),)
+
+
+def test_an_order_names_as_many_calls_as_are_held() -> None:
+    """A plan file with another would be refused."""
+
+    def holds(candidate: Plan) -> bool:
+        assert all(not g.order or sorted(g.order) == list(range(g.calls)) for g in candidate.gates)
+        return len(candidate.gates) == 1 and candidate.gates[0].calls != 2
+
+    gate = GateUse(at="store", calls=4, order=(3, 2, 1, 0), most_ms=100)
+    assert shrink(gated(gate), holds).plan.gates == (GateUse(at="store", calls=1),)
+
+
+def test_a_gate_goes_with_the_step_it_waits_for() -> None:
+    plan = gated(GateUse(at="policy", until_step="s3", after_step="s2"), GateUse(at="store", after_step="s3"))
+    assert without_steps(plan, ["s3"]).gates == (GateUse(at="store"),)
+    assert without_steps(plan, ["s2"]).gates == (GateUse(at="policy", until_step="s3"), plan.gates[1])
+    assert renumbered(without_steps(plan, ["s1"])).gates[0] == GateUse(at="policy", until_step="s2", after_step="s1")
+
+
+def test_fewer_calls_pass_a_gate_when_a_step_is_gone() -> None:
+    """One step less and one call less to let pass: neither alone would do."""
+    plan = gated(GateUse(at="policy", skip=2))
+    shrunk = shrink(plan, lambda p: len(p.gates) == 1 and p.gates[0].skip == len(p.steps) - 1)
+    assert (len(shrunk.plan.steps), shrunk.plan.gates) == (1, (GateUse(at="policy"),))

@@ -47,6 +47,9 @@ class Wire:
     takes_ms: Mapping[str, float] = field(default_factory=dict)
     sent: list[Outgoing] = field(default_factory=list)
 
+    def align(self, calls: int) -> None:
+        """Here they arrive as they come."""
+
     async def send(self, outgoing: Outgoing, timeout_ms: float) -> Said:
         self.sent.append(outgoing)
         await asyncio.sleep(self.takes_ms.get(outgoing.target, 10) / 1000)
@@ -66,6 +69,14 @@ def jobs_made() -> Callable[[Outgoing], Said]:
     return answer
 
 
+@dataclass
+class Told:
+    step_begins: Callable[[str], object]
+
+    def step_ends(self, step: str) -> None:
+        """Nobody asks here."""
+
+
 def play(
     steps: list[Step],
     answers: Callable[[Outgoing], Said] | None = None,
@@ -80,7 +91,7 @@ def play(
     clock = LoopClock(loop)
     recorder, wire = Recorder(clock), Wire(answers or jobs_made(), takes_ms or {})
     plan = Plan(scenario="t", steps=tuple(steps))
-    player = Player(target or tiny.target(), plan, recorder, clock, wire, begins)
+    player = Player(target or tiny.target(), plan, recorder, clock, wire, Told(begins))
     try:
         loop.run_until_complete(act(player))
     finally:

@@ -1,0 +1,1 @@
+"""Proxies between a target and real dependencies, one file a protocol."""

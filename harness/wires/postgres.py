@@ -1,0 +1,478 @@
+"""PostgreSQL: statements as points.
+
+Every statement (a Query message, or an Execute with what was sent for it) is read from the protocol, held at its
+boundary with nothing of it gone upstream, and passed through the faults and gates of layer ``sql``; a connection that
+is made is one as well (``connect``). What isn't understood is passed on as it is. Encryption is refused, as by a
+server that has none, or, with ``options: {encryption: pass}``, passed on unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from harness.errors import ContractBroken
+from harness.injection import Call
+from harness.sql import SqlAnswer
+from harness.wires._postgres_exchange import Exchange, Unit
+from harness.wires._postgres_messages import (
+    CANCEL,
+    FLUSH,
+    GSS,
+    SYNC,
+    TLS,
+    ClientMessages,
+    Message,
+    ServerMessages,
+    error_response,
+    message,
+    poison,
+    ready_for_query,
+    split_rows,
+    startup_parameters,
+)
+from harness.wires._postgres_session import Bound, Session
+from harness.wires._postgres_statements import Statement
+from harness.wires._wire import Passage, Stream, Wire, both, relay
+
+#: of an answer that is held so much is kept; what is longer leaves before its end is decided on
+_HELD_BYTES = 1024 * 1024
+#: how long a Sync behind an Execute is waited for, to take both as one, when it isn't there already
+_SYNC_WAIT_S = 0.02
+
+
+class Postgres(Wire):
+    """Between a target and a PostgreSQL server, protocol version 3."""
+
+    name: ClassVar[str] = "postgres"
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._transactions = 0
+
+    async def carry(self, client: Stream, upstream: Stream) -> None:
+        """One connection: its start, its statements, its end."""
+        connection = _Connection(self, client, upstream)
+        try:
+            await connection.run()
+        except _Cut:
+            pass
+        finally:
+            connection.leave()
+
+    def next_transaction(self) -> int:
+        """A number that no other transaction on this wire has."""
+        self._transactions += 1
+        return self._transactions
+
+
+class _Cut(Exception):
+    """The connection is over, by a fault."""
+
+
+@dataclass
+class _Who:
+    """What the start of a connection said."""
+
+    database: str = ""
+    user: str = ""
+    application: str = ""
+
+
+class _Connection:
+    def __init__(self, wire: Postgres, client: Stream, upstream: Stream) -> None:
+        self._wire, self._client, self._upstream = wire, client, upstream
+        self._messages, self._server = ClientMessages(client), ServerMessages()
+        self._session, self._exchange, self._who = Session(), Exchange(), _Who()
+        #: of the extended protocol, what waits for the Execute that it is for
+        self._batch: list[bytes] = []
+        self._transaction: int | None = None
+        #: whose answer is held
+        self._holder: Unit | None = None
+        self._over = asyncio.Event()
+        self._upstream_ended = False
+        self._passages: set[Passage] = set()
+
+    def leave(self) -> None:
+        """Nobody waits any more."""
+        for passage in self._passages:
+            passage.left(delivered=False)
+
+    # ------------------------------------------------------------ the start
+
+    async def run(self) -> None:
+        """Until both sides have ended."""
+        code, packet = await self._messages.first()
+        while code in (TLS, GSS) and self._wire.use.options.get("encryption", "refuse") != "pass":
+            await self._client.write(b"N")
+            code, packet = await self._messages.first()
+        if code in (CANCEL, TLS, GSS) or code >> 16 != 3:
+            # nothing that could be read comes after it, or it is none of ours
+            await self._upstream.write(packet + self._messages.taken())
+            await relay(self._client, self._upstream)
+            return
+        told = startup_parameters(packet)
+        user = told.get("user", "")
+        self._who = _Who(told.get("database", user), user, told.get("application_name", ""))
+        await both(self._up(packet), self._down())
+
+    async def _up(self, startup: bytes) -> None:
+        connect = Bound(statement=Statement(operation="connect", writes=False))
+        await self._pass(Unit("connect", startup, connect, talks=True))
+        while (said := await self._messages.next()) is not None:
+            await self._take(said)
+        await self._send_batch()
+        if self._messages.garbled:
+            await self._upstream.write(self._messages.taken())
+            while data := await self._client.read():
+                await self._upstream.write(data)
+        self._upstream.end()
+
+    # ------------------------------------------------------------ from the client
+
+    async def _take(self, said: Message) -> None:
+        """One message, by what it means."""
+        kind = said.kind
+        if kind in ("P", "B", "D", "C", "E"):
+            await self._take_extended(said)
+        elif kind == "S":
+            await self._take_sync()
+        elif kind in ("Q", "F"):
+            await self._send_batch()
+            bound = self._session.simple(said.payload) if kind == "Q" else _CALL
+            await self._pass(Unit("simple", said.data, bound))
+        else:
+            self._exchange.copies = self._exchange.copies and kind not in ("c", "f")
+            await self._send_batch()
+            await self._write_up(said.data)
+
+    async def _take_extended(self, said: Message) -> None:
+        kind, payload = said.kind, said.payload
+        self._batch.append(said.data)
+        if kind == "E":
+            bound = self._session.executed(payload)
+            sync = await self._sync_follows()
+            data = b"".join(self._batch) + (SYNC if sync else b"")
+            self._batch.clear()
+            await self._pass(Unit("execute", data, bound, to_ready=sync))
+            return
+        if kind == "P":
+            self._session.parse(payload)
+        elif kind == "B":
+            self._session.bind(payload)
+        elif kind == "C":
+            self._session.close(payload)
+        elif (prepared := self._session.described(payload)) is not None:
+            self._exchange.describe(prepared)
+        if said.rest:
+            # too long to be kept until its Execute; nothing takes effect before that
+            await self._send_batch()
+
+    async def _take_sync(self) -> None:
+        front = self._exchange.pending[0] if self._exchange.pending else None
+        if self._exchange.copies:
+            await self._write_up(SYNC)
+        elif front is not None and front.lost_sync:
+            front.lost_sync = False
+            await self._write_up(SYNC)
+        else:
+            data = b"".join(self._batch) + SYNC
+            self._batch.clear()
+            await self._send(Unit("sync", data))
+
+    async def _sync_follows(self) -> bool:
+        """A Sync right behind an Execute belongs to it: without it nothing that it does is committed."""
+        if not self._messages.ready and not self._wire.line.injector.idle:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._messages.more(), _SYNC_WAIT_S)
+        if self._messages.ready != "S":
+            return False
+        await self._messages.next()
+        return True
+
+    async def _send_batch(self) -> None:
+        """What was sent without an Execute."""
+        data = b"".join(self._batch)
+        self._batch.clear()
+        await self._write_up(data)
+
+    async def _write_up(self, data: bytes) -> None:
+        if data:
+            await self._upstream.write(data)
+        await self._messages.pass_rest(self._upstream)
+
+    # ------------------------------------------------------------ statements
+
+    async def _pass(self, unit: Unit) -> None:
+        """A statement, through faults and gates if there are any."""
+        if self._exchange.skips and unit.kind == "execute":
+            await self._skip(unit)
+            return
+        self._enter(unit)
+        line = self._wire.line
+        if line.injector.idle:
+            await self._send(unit)
+            return
+        await self._drained()
+        if self._exchange.skips and unit.kind == "execute":
+            await self._skip(unit)
+            return
+        if unit.kind != "connect":
+            unit.held = bytearray()
+        call = Call("sql", self._wire.name_in_target, unit.bound.statement.operation, metadata=self._metadata(unit))
+        answer = await line.injector.run(call, lambda _: self._forward(unit))
+        if not isinstance(answer, SqlAnswer):
+            raise ContractBroken(f"a fault of layer sql answers with a SqlAnswer, not {type(answer).__name__}")
+        await self._conclude(unit, answer)
+
+    async def _skip(self, unit: Unit) -> None:
+        """After an error the server reads on to the next Sync, and does nothing until then."""
+        if unit.passage is not None:
+            self._left(unit, delivered=False)
+        if unit.to_ready:
+            await self._send(Unit("sync", unit.data))
+        else:
+            await self._write_up(unit.data)
+
+    def _enter(self, unit: Unit) -> None:
+        statement = unit.bound.statement
+        unit.transaction = self._begun(unit)
+        unit.passage = self._wire.enters(
+            self._client,
+            statement.operation,
+            transaction=unit.transaction,
+            tables=statement.tables,
+            keys=unit.bound.keys,
+            writes=statement.writes,
+            bytes=len(unit.data),
+        )
+        self._passages.add(unit.passage)
+        if statement.operation in ("commit", "rollback"):
+            self._transaction = self._wire.next_transaction() if statement.chains else None
+
+    def _begun(self, unit: Unit) -> int | None:
+        """The transaction that a statement belongs to; None: it is one by itself."""
+        begins = unit.bound.statement.operation == "begin" or not unit.to_ready
+        if self._transaction is None and begins:
+            self._transaction = self._wire.next_transaction()
+        return self._transaction
+
+    def _metadata(self, unit: Unit) -> dict[str, str]:
+        statement = unit.bound.statement
+        alone = unit.transaction is None and statement.operation not in ("connect", "begin", "commit", "rollback")
+        return {
+            "statement": statement.text,
+            "tables": ",".join(statement.tables),
+            "keys": ",".join(unit.bound.keys),
+            "writes": "" if statement.writes is None else _word(statement.writes),
+            "locks": _word(statement.locks),
+            "autocommit": _word(alone),
+            "connection": str(self._client.connection),
+            "transaction": "" if unit.transaction is None else str(unit.transaction),
+            "database": self._who.database,
+            "user": self._who.user,
+            "application": self._who.application,
+            "fingerprint": unit.bound.fingerprint.hex() if len(unit.bound.fingerprint) <= _LONGEST_FINGERPRINT else "",
+        }
+
+    async def _send(self, unit: Unit) -> None:
+        """To the server; its answer is waited for elsewhere."""
+        unit.sent = True
+        if unit.to_ready:
+            self._exchange.skips = False
+        self._exchange.pending.append(unit)
+        self._server.rows = self._exchange.rows_wanted()
+        await self._write_up(unit.data)
+
+    async def _forward(self, unit: Unit) -> SqlAnswer:
+        """To the server and back."""
+        if not unit.sent:
+            # without a Flush the server may keep its answer until Sync
+            unit.data += b"" if unit.to_ready else FLUSH
+            await self._hold(unit)
+            await self._send(unit)
+            await self._answered(unit)
+        return unit.answer
+
+    async def _hold(self, unit: Unit) -> None:
+        if unit.held is not None or unit.mute:
+            self._holder = unit
+
+    async def _answered(self, unit: Unit) -> None:
+        """Until it is over; what the client has to say for it meanwhile goes up."""
+        while not unit.over:
+            if self._upstream_ended:
+                unit.broken = True
+                return
+            unit.stirred.clear()
+            if not unit.talks:
+                await unit.stirred.wait()
+                continue
+            await self._listen(unit)
+
+    async def _listen(self, unit: Unit) -> None:
+        """One more message of the client, unless the unit is over first."""
+        said = asyncio.ensure_future(self._messages.next())
+        stirred = asyncio.ensure_future(unit.stirred.wait())
+        await asyncio.wait({said, stirred}, return_when=asyncio.FIRST_COMPLETED)
+        stirred.cancel()
+        said.cancel()
+        # reading loses nothing when it is cancelled
+        await asyncio.wait({said})
+        if said.cancelled():
+            return
+        if (heard := said.result()) is not None:
+            await self._take(heard)
+        else:
+            self._upstream.end()
+            unit.talks = False
+
+    async def _drained(self) -> None:
+        """Until all that was sent has been answered."""
+        while self._exchange.pending and not self._upstream_ended:
+            await self._answered(self._exchange.pending[-1])
+
+    # ------------------------------------------------------------ how it ends
+
+    async def _conclude(self, unit: Unit, answer: SqlAnswer) -> None:
+        """What faults made of it."""
+        if answer.end == "before":
+            await self._cut(reset=answer.reset)
+        if answer.ours and answer.sqlstate:
+            await self._refuse(unit, answer)
+            return
+        if not unit.sent:
+            await self._forward(unit)
+        await self._deliver(unit, answer.rows if answer.ours else None)
+        if answer.end == "after":
+            await self._cut(reset=answer.reset)
+
+    async def _deliver(self, unit: Unit, rows: bytes | None = None) -> None:
+        """What was held goes on its way."""
+        self._holder = None
+        held = bytes(unit.held or b"")
+        unit.held = None
+        if rows is not None and (parts := split_rows(held)) is not None:
+            held = parts[0] + rows + parts[2]
+        if held:
+            await self._client.write(held)
+        self._left(unit, delivered=rows is None and not (unit.broken and not unit.sqlstate))
+        if self._upstream_ended:
+            self._client.end()
+
+    async def _refuse(self, unit: Unit, answer: SqlAnswer) -> None:
+        """An error of ours. The server's transaction fails with it, so that what it says from then on is true."""
+        error = error_response(answer.sqlstate, answer.message, fatal=answer.fatal)
+        if answer.fatal:
+            await self._client.write(error)
+            await self._cut(reset=False)
+        if not unit.sent:
+            await self._messages.pass_rest(None)
+        unit.held = None
+        if not unit.broken and self._must_fail(unit):
+            unit.status = await self._fail(unit)
+        self._holder = None
+        end = ready_for_query(unit.status or self._exchange.status) if unit.to_ready else b""
+        aside, self._exchange.aside = bytes(self._exchange.aside), bytearray()
+        await self._client.write(error + aside + end)
+        self._left(unit, delivered=False)
+        if self._upstream_ended:
+            self._client.end()
+
+    def _must_fail(self, unit: Unit) -> bool:
+        """A transaction is open that the server has not failed itself."""
+        if unit.sqlstate:
+            return False
+        if unit.to_ready:
+            # one that is implicit, of the statements before this one and their Sync, is open as well
+            return self._exchange.status == "T" or (not unit.sent and unit.transaction is not None)
+        return True
+
+    async def _fail(self, unit: Unit) -> str:
+        """Make the server's transaction fail; its state then."""
+        simple = unit.kind == "simple" or (unit.sent and unit.to_ready)
+        data = poison(simple=simple, sync=unit.to_ready)
+        if unit.to_ready and unit.bound.statement.operation == "commit":
+            # a COMMIT that fails leaves no failed transaction behind: it is rolled back
+            simple, data = True, message("Q", b"ROLLBACK\0")
+        poisoned = Unit("simple" if simple else "execute", data, to_ready=unit.to_ready, mute=True)
+        self._holder = poisoned
+        await self._send(poisoned)
+        await self._answered(poisoned)
+        return poisoned.status
+
+    async def _cut(self, *, reset: bool) -> None:
+        """End the connection: first upstream, so that nothing more of it takes effect."""
+        self._upstream.close()
+        if reset:
+            self._client.reset()
+        else:
+            self._client.close()
+        raise _Cut
+
+    def _left(self, unit: Unit, *, delivered: bool) -> None:
+        if unit.passage is None:
+            return
+        self._passages.discard(unit.passage)
+        keys = tuple(dict.fromkeys((*unit.bound.keys, *unit.keys)))
+        unit.passage.left(delivered, keys=keys)
+        unit.passage = None
+
+    # ------------------------------------------------------------ from the server
+
+    async def _down(self) -> None:
+        while chunk := await self._upstream.read():
+            over: list[Unit] = []
+            self._server.rows = self._exchange.rows_wanted()
+            for heard in self._server.feed(chunk):
+                over += self._exchange.hear(heard)
+            await self._emit(chunk)
+            self._finish(over)
+        self._upstream_ended = True
+        gone = self._exchange.lose()
+        holder = self._holder
+        self._finish(gone)
+        if holder is None:
+            self._client.end()
+
+    async def _emit(self, chunk: bytes) -> None:
+        holder = self._holder
+        if holder is None:
+            await self._client.write(chunk)
+            return
+        if holder.mute or holder.held is None:
+            return
+        holder.held += chunk
+        if holder.talks or len(holder.held) > _HELD_BYTES:
+            # it has to be seen now, or is too long to be kept: only what comes behind it can still be held
+            data, holder.held = bytes(holder.held), bytearray()
+            holder.streamed = True
+            await self._client.write(data)
+
+    def _finish(self, over: list[Unit]) -> None:
+        for unit in over:
+            unit.over = True
+            unit.stirred.set()
+            if unit.to_ready and unit.status:
+                self._settle(unit)
+            if unit.held is None:
+                self._left(unit, delivered=not unit.broken or bool(unit.sqlstate))
+
+    def _settle(self, unit: Unit) -> None:
+        """Whether a transaction is open, now that the server has said so."""
+        if self._exchange.pending:
+            return
+        if unit.status == "I":
+            self._transaction = None
+        elif self._transaction is None:
+            self._transaction = self._wire.next_transaction()
+
+
+_CALL = Bound()
+_LONGEST_FINGERPRINT = 4_096
+
+
+def _word(value: bool) -> str:
+    return "true" if value else "false"

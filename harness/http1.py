@@ -10,11 +10,11 @@ import fcntl
 import struct
 import termios
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Protocol
 
-from harness.clock import Clock
+from harness.clock import Clock, RealClock
 from harness.wire import AT_ONCE, Reply
 
 #: statuses whose replies have no body (RFC 9110, 15.3.5 and 15.4.5)
@@ -23,7 +23,8 @@ BODILESS = frozenset({204, 304})
 PACKED = frozenset({"gzip", "x-gzip", "deflate"})
 _PHRASES = {int(s): s.phrase.encode() for s in HTTPStatus}
 #: the longest wait for the kernel to hand over the last bytes before a reset, which would drop them
-_FLUSH_MS, _FLUSH_STEP_MS = 1_000, 1.0
+_FLUSH_LOOKS, _FLUSH_STEP_MS = 1_000, 1.0
+_KERNEL_CLOCK = RealClock()
 
 
 class Outlet(Protocol):
@@ -34,10 +35,6 @@ class Outlet(Protocol):
 
     async def finish(self, *, reset: bool) -> None:
         """The end of the connection, behind what was written: in order (FIN), or by a reset (RST)."""
-
-    @property
-    def is_closing(self) -> bool:
-        """Nothing can be sent any more."""
 
 
 class Unpackable(Exception):
@@ -112,16 +109,19 @@ def unpacked(body: bytes, limit_bytes: int) -> bytes:
     return found
 
 
-async def flushed(fd: int, buffered: Callable[[], int], sleep_ms: Callable[[float], Awaitable[None]]) -> None:
+async def flushed(fileno: Callable[[], int], buffered: Callable[[], int]) -> None:
     """Until the peer's kernel has all bytes, or it takes too long; ``buffered``: bytes that wait in this process."""
-    waited_ms = 0.0
-    while waited_ms < _FLUSH_MS and (buffered() or _unsent(fd)):
-        await sleep_ms(_FLUSH_STEP_MS)
-        waited_ms += _FLUSH_STEP_MS
+    for _ in range(_FLUSH_LOOKS):
+        if not buffered() and not _unsent(fileno()):
+            return
+        # the kernel's time, not a play's
+        await _KERNEL_CLOCK.sleep_ms(_FLUSH_STEP_MS)
 
 
 def _unsent(fd: int) -> int:
     """Bytes that the kernel has not handed over; 0 where it can't say."""
+    if fd < 0:
+        return 0
     try:
         answer = fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0")
     except OSError:

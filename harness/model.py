@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from harness.facts import Fact, decode
+import harness.facts  # noqa: F401 - so that every fact is known by its name
+from harness.fact import Fact, decode
 
 PLAN_SCHEMA = 1
 HISTORY_SCHEMA = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.clock import Clock
-from harness.facts import Fact
+from harness.fact import Fact
 from harness.model import Event, History, Phase
 
 

@@ -136,3 +136,69 @@ class ProofResult:
             return Exit.NOT_TESTED
         proved = all(d.found and d.replayed and all(d.replayed) for d in self.defects)
         return Exit.CLEAN if proved and not self.alarms else Exit.FINDINGS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One planted defect, looked for in one mode.
+
+    replayed, clean: of so many plays each, those by another process that showed it, and those of the same plan on the
+    correct build that left the rule alone. why: why it is not found, or does not count.
+    """
+
+    found: bool
+    #: the invariant and clause that exposed it
+    signature: str = ""
+    seconds: float = 0.0
+    plans: int = 0
+    steps: int = 0
+    faults: int = 0
+    gates: int = 0
+    #: how often the smallest plan showed it again, as shown/plays; "" where plays are reproducible
+    repeats: str = ""
+    replayed: int = 0
+    replays: int = 0
+    clean: int = 0
+    cleans: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefectModes:
+    """One planted defect, looked for in both modes; None: it was not looked for in that one."""
+
+    id: str
+    area: str
+    title: str
+    #: what it takes to expose it, in the words of the list of defects
+    needs: str = ""
+    simulated: Attempt | None = None
+    live: Attempt | None = None
+
+    @property
+    def seen(self) -> str:
+        """In which modes it was found."""
+        modes = [name for name, a in (("simulated", self.simulated), ("live", self.live)) if a is not None and a.found]
+        return " and ".join(modes) or "neither"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModesProof:
+    """Planted defects in both modes. asked: how many should have been looked for."""
+
+    defects: tuple[DefectModes, ...]
+    asked: int
+    seconds: float
+    #: of real time, to look for one defect live
+    budget_s: float = 0.0
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> Exit:
+        """130 interrupted; 2 if a defect was not looked for at all; 1 if one was not found live; else 0."""
+        if self.interrupted:
+            return Exit.INTERRUPTED
+        tried = [d.live for d in self.defects if d.live is not None]
+        if len(tried) < self.asked:
+            return Exit.NOT_TESTED
+        return Exit.CLEAN if all(a.found for a in tried) else Exit.FINDINGS

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.clock import NS_PER_MS
+from harness.fact import Fact, type_registry
 from harness.facts import (
     CallAnswered,
     CallMade,
     CancelReceived,
     ContractImposed,
-    Fact,
     FaultArmed,
     FaultFired,
     FaultsHealed,
@@ -26,7 +26,6 @@ from harness.facts import (
     TargetCrashed,
     TargetRestarted,
     WorldStarted,
-    type_registry,
 )
 from harness.inputs.roles import ROLES
 from harness.model import Event, History, Phase

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.exhibits.report import Report, Rule
+from harness.fact import Fact
 from harness.facts import (
     CallAnswered,
     CallMade,
     ContractImposed,
-    Fact,
     FaultFired,
     FaultsHealed,
     JobSeen,

@@ -132,7 +132,12 @@ def redis_server(program: str = "", *settings: str) -> Iterator[int]:
         told = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [program, *told, *settings], stdout=log, stderr=log, cwd=folder, env={"PATH": "/usr/bin:/bin"}, **as_somebody()
+                [program, *told, *settings],
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                env={"PATH": "/usr/bin:/bin"},
+                **as_somebody(),
             )
         try:
             _listens(port, process)

@@ -103,7 +103,7 @@ def wired(
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
-    assert problems == []
+    assert problems == [], problems
 
 
 async def dial(port: int) -> socket.socket:

@@ -68,6 +68,8 @@ class Backend:
         self._by_run: dict[str, asyncio.Task[None]] = {}
         self._broken: list[BaseException] = []
         self._canaries: list[Canary] = []
+        #: nonces of the canaries whose circuits have run here
+        self.recognised: set[str] = set()
         self.sessions = Sessions(clock, seed)
         #: told of each run that is forgotten
         self.on_forget: list[Callable[[Run], None]] = []
@@ -328,6 +330,7 @@ class Backend:
     def _planted(self, circuit: Circuit) -> Mapping[int, float] | None:
         for canary in self._canaries:
             if (outcome := canary.answer(circuit)) is not None:
+                self.recognised.add(canary.nonce)
                 return {outcome: 1.0}
         return None
 

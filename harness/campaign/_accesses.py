@@ -6,7 +6,7 @@ request, which things it touched and in which order, no matter how requests happ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from harness.case import Case, NorthCall
@@ -37,7 +37,7 @@ class Site:
     @property
     def where(self) -> str:
         """The predicate that tells its calls from others of the operation."""
-        return " && ".join(f"metadata.tables.contains('{t}')" for t in self.tables)
+        return f"metadata.tables == '{','.join(self.tables)}'" if self.tables else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +54,8 @@ class Access:
     connection: tuple[str, int] | None = None
     transaction: int | None = None
     run: str | None = None
-    #: the step whose request made it; "": can't be told
-    step: str = ""
+    #: steps whose requests may have made it; none: can't be told
+    steps: tuple[str, ...] = ()
 
     @property
     def is_insert(self) -> bool:
@@ -93,13 +93,13 @@ def asked_of(plan: Plan, history: History) -> tuple[Asked, ...]:
     case = Case(history)
     calls = {c.made.step: c for c in case.all_calls if c.made.part == "play"}
     accesses = _owned(case, calls)
-    shared = tuple(a for a in accesses if not a.step)
+    shared = tuple(a for a in accesses if not a.steps)
     found = []
     for step in plan.steps:
         call, role = calls.get(step.id), ROLES.get(step.do)
         if call is None or role is None or role.reads:
             continue
-        own = tuple(a for a in accesses if a.step == step.id)
+        own = tuple(a for a in accesses if step.id in a.steps)
         behind = tuple(a for a in shared if a.n > call.n) if step.do in JOB_MAKERS and call.surely_happened else ()
         found.append(Asked(step=step, call=call, touches=_touches(call), accesses=own, behind=behind))
     return tuple(found)
@@ -138,13 +138,14 @@ _OVER_ALL: tuple[tuple[tuple[str, ...], str, bool], ...] = (
 
 
 def _owned(case: Case, calls: Mapping[str, NorthCall]) -> tuple[Access, ...]:
-    """Every access from the first request on, with its step where that can be told."""
+    """Every access from the first request on, with its steps as far as that can be told."""
     first = min((c.n for c in calls.values()), default=None)
     if first is None:
         return ()
     found = [a for a in _accesses(case) if a.n > first]
-    owners = _owners(case, found)
-    owned = [replace(a, step=_by_run(case, a) or owners[a.n]) for a in found]
+    owned = [
+        replace(a, steps=_by_run(case, a) or owners) for a, owners in zip(found, _owners(case, found), strict=True)
+    ]
     return tuple(_by_transaction(owned))
 
 
@@ -177,12 +178,12 @@ def _access(event: Event, end: Event | None) -> Access:
     )
 
 
-def _by_run(case: Case, access: Access) -> str:
+def _by_run(case: Case, access: Access) -> tuple[str, ...]:
     """The step that made the job whose run an access is about, or submits."""
     runs = [access.run] if access.run else _accepted_within(case, access)
     job = case.job_of(runs[0]) if len(runs) == 1 else None
     maker = case.maker(job) if job else None
-    return maker.made.step if maker and maker.made.part == "play" else ""
+    return (maker.made.step,) if maker and maker.made.part == "play" else ()
 
 
 def _accepted_within(case: Case, access: Access) -> list[str]:
@@ -193,15 +194,16 @@ def _accepted_within(case: Case, access: Access) -> list[str]:
     return [e.fact.run for e in events if isinstance(e.fact, RunAccepted)] if alone else []
 
 
-def _owners(case: Case, accesses: Sequence[Access]) -> Mapping[int, str]:
+def _owners(case: Case, accesses: Sequence[Access]) -> list[tuple[str, ...]]:
     """By nesting: an access within exactly one open request is its, one within none is that of the only live job.
 
-    What a connection carries while no request is open is background work, and so is all else on it: it is nobody's
-    while there is more than one live job, whatever request happens to be open.
+    Where both are there, it is whose it would be by what else is known of the connection, or of the place: some are
+    only ever seen while no request is open, some while no job lives. If that does not tell it may be of either.
     """
-    told = {a.n: _Instant(a, *_open_at(case, a.n)) for a in accesses}
-    background = {t.access.connection for t in told.values() if not t.open}
-    return {n: t.owner(is_background=t.access.connection in background - {None}) for n, t in told.items()}
+    told = [_Instant(a, *_open_at(case, a.n)) for a in accesses]
+    behind = {t.place for t in told if not t.open}
+    ahead = {t.place for t in told if t.open and not t.live}
+    return [t.owners(behind - ahead, ahead - behind) for t in told]
 
 
 @dataclass(frozen=True)
@@ -212,11 +214,18 @@ class _Instant:
     open: tuple[CallMade, ...]
     live: frozenset[str]
 
-    def owner(self, *, is_background: bool) -> str:
-        if is_background or not self.open:
-            return next(iter(self.live)) if len(self.live) == 1 else ""
-        mine = self.open[0]
-        return mine.step if len(self.open) == 1 and mine.part == "play" else ""
+    @property
+    def place(self) -> tuple[str, int] | Site:
+        return self.access.connection or self.access.site
+
+    def owners(self, behind: Set[object], ahead: Set[object]) -> tuple[str, ...]:
+        request = tuple(c.step for c in self.open if c.part == "play") if len(self.open) == 1 else ()
+        job = tuple(self.live) if len(self.live) == 1 else ()
+        if not self.open or self.place in behind:
+            return job
+        if not self.live or self.place in ahead:
+            return request
+        return (*request, *job) if len(request) == len(job) == 1 else ()
 
 
 def _open_at(case: Case, n: int) -> tuple[tuple[CallMade, ...], frozenset[str]]:
@@ -237,8 +246,8 @@ def _by_transaction(accesses: Sequence[Access]) -> Iterator[Access]:
     """Statements of one transaction belong to one request: to the only one that any of them is known to be of."""
     owners: dict[tuple[object, ...], set[str]] = {}
     for access in accesses:
-        if access.transaction is not None and access.step:
-            owners.setdefault((access.connection, access.transaction), set()).add(access.step)
+        if access.transaction is not None and len(access.steps) == 1:
+            owners.setdefault((access.connection, access.transaction), set()).update(access.steps)
     for access in accesses:
         mates = owners.get((access.connection, access.transaction), set()) if access.transaction is not None else set()
-        yield replace(access, step=next(iter(mates))) if not access.step and len(mates) == 1 else access
+        yield replace(access, steps=tuple(mates)) if len(access.steps) != 1 and len(mates) == 1 else access

@@ -34,6 +34,8 @@ class Defect:
     area: str
     title: str
     invariants: tuple[str, ...]
+    #: what it takes to expose it, in the words of the list of defects
+    needs: str = ""
 
     @property
     def variant(self) -> str:
@@ -174,7 +176,7 @@ class _Bench:
             effort=self.scope.effort,
         )
         budget = Budget(plans=self.scope.plans)
-        scenarios = self._watching(named)
+        scenarios = watching(self.scenarios, named)
         result = run(self.world_factory, self.target, scenarios, seed, budget, listen=self.listen, options=options)
         finding = self._exposing(result, defect)
         self.tried += 1
@@ -191,6 +193,7 @@ class _Bench:
         )
         return result
 
-    def _watching(self, named: Iterable[str]) -> Sequence[Scenario]:
-        """Scenarios that judge one of these invariants: the others could not expose the defect."""
-        return [s for s in self.scenarios if set(named) & set(s.invariants)] or self.scenarios
+
+def watching(scenarios: Sequence[Scenario], named: Iterable[str]) -> Sequence[Scenario]:
+    """Scenarios that judge one of these invariants: the others could not expose a defect that names them."""
+    return [s for s in scenarios if set(named) & set(s.invariants)] or scenarios

@@ -18,12 +18,15 @@ from typing import Any
 from harness.campaign._accesses import Access, Asked, Site, asked_of
 from harness.campaign._conflicts import Conflict, conflict_of
 from harness.clock import NS_PER_MS
+from harness.facts import JOB_MAKERS
 from harness.model import GateUse, History, Plan, Step
 
 #: leases of gates: the shortest and longest, and how many times longer than what they wait for took in the play
 _LEAST_LEASE_MS, _MOST_LEASE_MS, _LEASE_FACTOR = 2_000, 30_000, 8
 #: how much later than the held call of the play an intruder begins, at least, so that it finds it held
 _SLACK_MS = 10
+#: what work behind an answer is given to come to its first call, if it was never seen to
+_UNSEEN_MS = 1_000
 #: operations that a request calls more often are polls: of little interest, and hard to hit
 _MOST_TIMES = 3
 #: how two calls go on that have met: as they came; one after the other; the other way round
@@ -42,12 +45,18 @@ def gated(plan: Plan, history: History, most: int = 6) -> tuple[Plan, ...]:
     """
     races = sorted(_races(asked_of(plan, history)), key=lambda r: -r.score)
     # the best of each race before the second best of any
-    turns = zip_longest(*(_plans(replace(plan, gates=()), race) for race in races[:most]))
-    found = dict[str, Plan]()
-    for candidate in chain.from_iterable(turns):
-        if candidate is not None and candidate != plan and len(found) < most:
-            found.setdefault(repr(candidate), candidate)
-    return tuple(found.values())
+    turns = zip_longest(*(_plans(replace(plan, gates=()), race) for race in races[: 2 * most]))
+    found = {repr(c): c for c in chain.from_iterable(turns) if c is not None and c != plan}
+    held = [c for c in found.values() if c.gates]
+    # two in three are held: where nothing can be, to start together must do
+    return tuple(_in_turns(held, [c for c in found.values() if not c.gates]))[:most]
+
+
+def _in_turns(held: list[Plan], aligned: list[Plan]) -> Iterator[Plan]:
+    while held or aligned:
+        yield from held[:2]
+        yield from aligned[:1]
+        held, aligned = held[2:], aligned[1:]
 
 
 # ---------------------------------------------------------------- which requests
@@ -73,16 +82,20 @@ class _Race:
 
 
 def _races(asked: Sequence[Asked]) -> Iterator[_Race]:
+    paired = set()
     for i, first in enumerate(asked):
         for distance, second in enumerate(asked[i + 1 :], 1):
             conflict, converse = conflict_of(first, second), conflict_of(second, first)
             weight = max(conflict.weight, converse.weight)
             if weight:
                 # near misses first: what was close once may be so again
-                yield _Race(first, second, conflict, converse, weight + 1 / distance)
-        itself = conflict_of(first, first)
-        if first.call.surely_happened and itself.weight:
-            yield _Race(first, first, itself, itself, itself.weight - 1, twin=True)
+                race = _Race(first, second, conflict, converse, weight + 1 / distance)
+                paired |= {first.id, second.id} if race.alike else set()
+                yield race
+    for only in asked:
+        itself = conflict_of(only, only)
+        if itself.weight and only.call.surely_happened and only.id not in paired:
+            yield _Race(only, only, itself, itself, itself.weight - 1, twin=True)
 
 
 # ---------------------------------------------------------------- their plans
@@ -96,11 +109,10 @@ def _plans(plan: Plan, race: _Race) -> Candidates:
         at = [s.id for s in plan.steps].index(step.id) + 1
         plan = plan.with_steps((*plan.steps[:at], twin, *plan.steps[at:]))
         race = replace(race, second=replace(race.second, step=twin))
+    meeting = _meeting(plan, race)
     one = _procrastinating(plan, race.first, race.second, race.conflict)
     other = _procrastinating(plan, race.second, race.first, race.converse) if not race.twin else iter(())
-    ways = (
-        (_meeting(plan, race), one, other) if race.alike else (one, other, _meeting(plan, race), _crossing(plan, race))
-    )
+    ways = (meeting, chain(one, other)) if race.alike else (one, other, meeting, _crossing(plan, race))
     yield from chain.from_iterable(zip_longest(*ways))
     yield _together(plan, race.first.id, race.second.id)
 
@@ -138,21 +150,35 @@ def _both_pass(race: _Race, site: Site) -> bool:
 
 
 def _procrastinating(plan: Plan, victim: Asked, intruder: Asked, conflict: Conflict) -> Candidates:
-    """A call of one is held until the other has been answered, which begins when it is held."""
+    """A call of one is held until the other has been answered, which begins when it is held.
+
+    First before calls take effect, then before their answers arrive.
+    """
     if victim.id in intruder.step.references() and not _outlives(victim):
+        yield from _unseen(plan, victim, intruder)
         return
-    sites = victim.sites()
-    for site in _ranked(victim, conflict):
-        access = sites[site][0]
-        came_in = _coming_in(plan, victim, intruder, access)
-        if came_in is None:
-            continue
-        arranged, wait_ms = came_in
-        lease_ms = _lease_ms(wait_ms, _took_ms(intruder))
-        yield replace(
-            arranged,
-            gates=(_gate(site, until_step=intruder.id, calls=1, after_step=victim.id, most_ms=lease_ms),),
-        )
+    sites, ranked = victim.sites(), _ranked(victim, conflict)
+    points = [(s, "before") for s in ranked] + [(s, "after") for s in ranked if sites[s][0].connection is None]
+    for site, point in points:
+        came_in = _coming_in(plan, victim, intruder, sites[site][0])
+        if came_in is not None:
+            arranged, wait_ms = came_in
+            lease_ms = _lease_ms(wait_ms, _took_ms(intruder))
+            gate = _gate(site, point=point, calls=1, until_step=intruder.id, after_step=victim.id, most_ms=lease_ms)
+            yield replace(arranged, gates=(gate,))
+
+
+def _unseen(plan: Plan, victim: Asked, intruder: Asked) -> Candidates:
+    """Work behind an answer never came to its first call of the backend, as the intruder stopped it before."""
+    if victim.step.do not in JOB_MAKERS:
+        return
+    at = [s.id for s in plan.steps].index(intruder.id)
+    later = replace(intruder.step, after_ms=max(intruder.step.after_ms, _UNSEEN_MS))
+    arranged = plan.with_steps((*plan.steps[:at], later, *plan.steps[at + 1 :]))
+    gate = GateUse(at="backend", calls=1, until_step=intruder.id, after_step=victim.id, most_ms=4 * _UNSEEN_MS)
+    for point in ("before", "after"):
+        for skip in (0, 1):
+            yield replace(arranged, gates=(replace(gate, point=point, skip=skip),))
 
 
 def _crossing(plan: Plan, race: _Race) -> Candidates:
@@ -196,22 +222,27 @@ def _ranked(asked: Asked, conflict: Conflict) -> list[Site]:
 def _together(plan: Plan, one: str, other: str, after_ms: int = 0) -> Plan | None:
     """Both steps start at once, the other one so much later; None if one of them needs the other.
 
-    The earlier one moves, if it can: what was done between them may be what the later one needs.
+    They keep their order. The earlier one moves, if it can: what was done between them may be what the later one needs.
     """
     ids = [s.id for s in plan.steps]
-    at, to = ids.index(one), ids.index(other)
-    by_id = {s.id: s for s in plan.steps}
-    fixed, moved = (other, one) if at < to else (one, other)
-    for still, goes in ((fixed, moved), (moved, fixed)):
-        rest = _without(plan.steps, goes)
-        place = [s.id for s in rest].index(still) + 1
-        late = {other: after_ms}
-        rest[place - 1] = replace(rest[place - 1], after_ms=late.get(still, 0))
-        pulled = replace(by_id[goes], together=True, after_ms=late.get(goes, 0))
-        steps = (*rest[:place], pulled, *rest[place:])
-        if one not in by_id[other].references() and other not in by_id[one].references() and _playable(steps):
-            return plan.with_steps(steps)
+    early, late = sorted((one, other), key=ids.index)
+    for still in (late, early):
+        steps = _side_by_side(plan.steps, early, late, still)
+        if early not in next(s for s in steps if s.id == late).references() and _playable(steps):
+            waits = {one: 0, other: after_ms}
+            return plan.with_steps(tuple(replace(s, after_ms=waits.get(s.id, s.after_ms)) for s in steps))
     return None
+
+
+def _side_by_side(steps: Sequence[Step], early: str, late: str, still: str) -> list[Step]:
+    """One of two steps moved to where the other one is, to start together with it."""
+    goes = early if still == late else late
+    moved = next(s for s in steps if s.id == goes)
+    rest = _without(steps, goes)
+    at = [s.id for s in rest].index(still)
+    if still == early:
+        return [*rest[: at + 1], replace(moved, together=True), *rest[at + 1 :]]
+    return [*rest[:at], replace(moved, together=rest[at].together), replace(rest[at], together=True), *rest[at + 1 :]]
 
 
 def _without(steps: Sequence[Step], gone: str) -> list[Step]:
@@ -242,6 +273,8 @@ def _coming_in(plan: Plan, victim: Asked, intruder: Asked, held: Access) -> tupl
     if ids.index(intruder.id) < ids.index(victim.id):
         return None
     # it needs what the victim makes: it comes after its answer, when the work behind it is held
+    if held.n < (victim.call.answer_n or 0):
+        return None
     gap_ms = (held.at_ns - intruder.call.from_ns) / NS_PER_MS
     at = ids.index(intruder.id)
     wait_ms = intruder.step.after_ms + (_later_ms(gap_ms) if gap_ms > 0 else 0)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from harness.campaign.playing import Played, Player
 from harness.campaign.skeleton import first_difference
 from harness.errors import ContractBroken, RunStopped, TargetError
-from harness.model import History, Plan, Repeats, Signature
+from harness.model import History, Plan, Repeats, Schedule, Signature, Strategy
 from harness.seed import derive
 
 #: plays of a finding's smallest plan, after it was found
@@ -21,15 +21,25 @@ REPEATS = 5
 
 @dataclass(frozen=True)
 class Repeated:
-    """What repeats came to, and the first play that showed it again."""
+    """What repeats came to, the first play that showed it again, and the last play of all."""
 
     repeats: Repeats
     shown: Played | None = None
+    last: Played | None = None
 
 
 def fresh_noise(plan: Plan, number: int) -> Plan:
     """The same plan with other noise: the world's streams are drawn from its seed. Each number gives another."""
     return replace(plan, seed=derive(plan.seed, "repeat", number) % 2**31)
+
+
+def shuffled(plan: Plan, number: int) -> Plan:
+    """The same plan in other orders of ready tasks: what a simulated play has for the noise of a live one.
+
+    The first one is the plan's own order.
+    """
+    strategy: Strategy = "permute" if number % 2 == 0 else "pct"
+    return plan if number == 1 else replace(plan, schedule=Schedule(strategy=strategy, seed=number))
 
 
 def repeat(
@@ -40,17 +50,19 @@ def repeat(
     *,
     plays: int = REPEATS,
     over: Callable[[], bool] = lambda: False,
+    vary: Callable[[Plan, int], Plan] = fresh_noise,
 ) -> Repeated:
     """Play a plan again and again; ``expected``: the play that others are compared with, else the first that shows it.
 
-    ``over``: whether to stop before the next play, for budgets in seconds. At least one play takes place.
+    ``over``: whether to stop before the next play, for budgets in seconds. At least one play takes place. ``vary``:
+    what differs from play to play.
     """
     shown: list[Played] = []
     missed: list[Played | str] = []
     for number in range(1, plays + 1):
         if number > 1 and over():
             break
-        played = _once(player, fresh_noise(plan, number))
+        played = _once(player, vary(plan, number))
         hit = not isinstance(played, str) and signature in played.judged.violations
         shown += [played] if hit and not isinstance(played, str) else []
         missed += [] if hit else [played]
@@ -61,7 +73,8 @@ def repeat(
         difference=_told(known, missed[0]) if missed else "",
         mode="simulated" if player.deterministic else "live",
     )
-    return Repeated(repeats, shown[0] if shown else None)
+    all_played = [p for p in (*missed, *shown) if not isinstance(p, str)]
+    return Repeated(repeats, shown[0] if shown else None, all_played[-1] if all_played else None)
 
 
 def _once(player: Player, plan: Plan) -> Played | str:

@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from harness.case import Case
+from harness.fact import Fact
 from harness.facts import (
     CallAnswered,
     CancelReceived,
-    Fact,
     FaultFired,
     GateHeld,
     JobSeen,

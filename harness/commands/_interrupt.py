@@ -98,7 +98,11 @@ class Interrupts:
 
     def world(self, target: Target, variant: str = "", caps: Mapping[str, float] | None = None) -> _ObedientWorld:
         """A world that obeys; to be given to campaigns as their factory."""
-        return _ObedientWorld(self, make_world(self.mode, target, variant, caps))
+        return self.obedient(make_world(self.mode, target, variant, caps))
+
+    def obedient(self, world: World) -> _ObedientWorld:
+        """The same world, but one that obeys."""
+        return _ObedientWorld(self, world)
 
     def play(self, world: World, plan: Plan) -> History:
         """Play one plan, unless it is time to stop; PlayCut if the time is over, KeyboardInterrupt after a signal."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from harness.campaign.playing import World
 from harness.errors import UsageProblem
-from harness.inputs.target import Target
+
+if TYPE_CHECKING:
+    from harness.campaign.playing import World
+    from harness.inputs.target import Target
 
 #: "": simulated where the target can be, else live
 Mode = Literal["", "simulated", "live"]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.commands._modes import Mode
 from harness.commands._options import shipped
 from harness.inputs.load import PlanMeta, dump_plan, load_plan, load_target, locate_target, plan_problems
 from harness.inputs.target import Target
@@ -26,6 +27,8 @@ class StoredPlan:
     signature: Signature
     #: SHA-256 of the history that the plan gave, "" if unknown
     history_digest: str
+    #: in which it was found
+    mode: Mode = "simulated"
 
 
 def digest(history: History) -> str:
@@ -47,6 +50,8 @@ def plan_text(finding: Finding, target_path: str, variant: str, caps: Mapping[st
         observed=violation.observed,
         evidence=violation.evidence,
         history=digest(finding.history),
+        mode="live" if finding.repeats else "",
+        repeats=f"{finding.repeats.shown}/{finding.repeats.plays}" if finding.repeats else "",
     )
     return dump_plan(finding.plan, meta)
 
@@ -70,6 +75,7 @@ def read_plan(path: Path, target_path: str | None = None) -> StoredPlan:
         caps=meta.caps,
         signature=Signature(meta.invariant, meta.clause),
         history_digest=meta.history,
+        mode="live" if meta.mode == "live" else "simulated",
     )
 
 

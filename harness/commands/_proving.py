@@ -57,6 +57,7 @@ def _defect(node: Node) -> Defect:
         area=entries["area"].text(),
         title=entries["title"].text(),
         invariants=entries["invariants"].texts(),
+        needs=entries["needs"].text() if "needs" in entries else "",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.errors import UsageProblem
 from harness.expressions import Expression
+from harness.fact import Fact
 from harness.facts import REASONS
 from harness.inputs import families
 from harness.inputs.composing import ACTOR_VALUES, SENT_TYPES, Place, place, placeholders
@@ -237,22 +238,29 @@ def expression(node: Node) -> Expression:
 
 
 def _reads(node: Node) -> tuple[Reading, ...]:
+    kinds = {name: (kind, required_fields(kind)) for name, kind in families.observations().items()}
+    return read_readings(node, kinds, "observation")
+
+
+def read_readings(
+    node: Node, kinds: Mapping[str, tuple[type[Fact], tuple[str, ...]]], called: str
+) -> tuple[Reading, ...]:
+    """How facts of these kinds are read from an answer; ``kinds``: name → type, and the fields that it must have."""
     readings: list[Reading] = []
-    for name, each in node.known_entries(families.observations(), "observation").items():
+    for name, each in node.known_entries(kinds, called).items():
         several = each.listing(at_least=1) if each.is_list else [each]
-        readings += [_reading(name, n) for n in several]
+        readings += [_reading(name, *kinds[name], n) for n in several]
     return tuple(readings)
 
 
 _RESERVED = ("each", "when", "maps")
 
 
-def _reading(name: str, node: Node) -> Reading:
-    kind = families.observations()[name]
+def _reading(name: str, kind: type[Fact], required: tuple[str, ...], node: Node) -> Reading:
     fields = kind.field_names()
     entries = node.known_entries((*_RESERVED, *fields), f"field of {name}")
     sources = {f: _source(n) for f, n in entries.items() if f not in _RESERVED}
-    for field in required_fields(kind):
+    for field in required:
         if field not in sources:
             raise node.problem(f"lacks {field!r}, without which a {name} says nothing")
     each, when, maps = (entries.get(k) for k in _RESERVED)

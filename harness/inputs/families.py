@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from harness.facts import Observation, type_registry
+from harness.fact import type_registry
+from harness.facts import Observation
 from harness.injection import Fault, known_faults
 from harness.inputs.nodes import Node
 from harness.judging import known_invariants

@@ -13,7 +13,8 @@ from types import MappingProxyType
 from typing import Any, Final, get_args, get_type_hints
 
 from harness.errors import UsageProblem
-from harness.facts import STATES, Observation, type_registry
+from harness.fact import Fact, type_registry
+from harness.facts import STATES, Observation
 from harness.inputs.jsonpath import path
 from harness.inputs.target import Actor, Binding, Outcome, Reading, Target
 
@@ -43,6 +44,8 @@ class Context:
     body: Any
     params: Mapping[str, Any]
     actor: Actor
+    #: the body of the request that is answered, where the reader knows it: in front of a backend
+    request: Any = None
 
     def variables(self) -> dict[str, Any]:
         """What an expression may speak of."""
@@ -57,8 +60,9 @@ Cast = Callable[[Any], Any]
 def source(written: Any) -> Source:
     """What a source of target.yaml finds; UsageProblem if it can't be read.
 
-    ``$…`` in the item, ``body:$…``, ``header:Name``, ``param:name``, ``actor:tenant``, ``actor:person``,
-    ``{const: value}``, or a list of sources of which the first that finds something counts.
+    ``$…`` in the item, ``body:$…``, ``request:$…`` (in the request's body), ``header:Name``, ``param:name``,
+    ``actor:tenant``, ``actor:person``, ``{const: value}``, or a list of sources of which the first that finds something
+    counts.
     """
     if isinstance(written, list | tuple):
         return _first_of([source(w) for w in written])
@@ -79,6 +83,9 @@ def _written(text: str) -> Source:
     if kind == "body":
         in_body = path(name)
         return lambda context, item: in_body(context.body)
+    if kind == "request":
+        in_request = path(name)
+        return lambda context, item: in_request(context.request)
     if kind == "header" and name:
         low = name.lower()
         return lambda context, item: _present(context.headers.get(low))
@@ -184,7 +191,7 @@ _CASTS: Mapping[Any, Cast] = MappingProxyType({str: _as_text, int: _as_int, floa
 def _types(observation: str) -> Mapping[str, tuple[Cast, bool]]:
     """Field → how its value is cast, and whether it takes many."""
     table: dict[str, tuple[Cast, bool]] = {}
-    for name, hint in get_type_hints(_observation(observation)).items():
+    for name, hint in get_type_hints(_kind(observation)).items():
         inner = [a for a in get_args(hint) if a not in (type(None), Ellipsis)] or [hint]
         table[name] = (_CASTS.get(inner[0], _as_it_is), getattr(hint, "__origin__", None) is tuple)
     return table
@@ -193,22 +200,28 @@ def _types(observation: str) -> Mapping[str, tuple[Cast, bool]]:
 # ---------------------------------------------------------------- one kind of observation
 
 
-class _Reader:
-    def __init__(self, target: Target, reading: Reading) -> None:
-        self._kind = _observation(reading.observation)
+class Reader:
+    """Finds the facts of one kind in an answer; ``target`` tells its words for states, where it is one that answers."""
+
+    def __init__(self, target: Target | None, reading: Reading) -> None:
+        self.kind = _kind(reading.observation)
         self._each = path(reading.each) if reading.each else None
         self._when = reading.when
         self._fields = tuple(_field(target, reading, name) for name in reading.fields)
-        self._required = frozenset(required_fields(self._kind))
+        self._required = frozenset(required_fields(self.kind))
 
-    def read(self, context: Context) -> Iterable[Observation]:
-        """The observations of this kind, one for each item."""
+    def read(self, context: Context) -> Iterable[Fact]:
+        """The facts of this kind, one for each item."""
+        for known in self.values(context):
+            if self._required <= known.keys():
+                yield self.kind(**known)
+
+    def values(self, context: Context) -> Iterable[dict[str, Any]]:
+        """What can be told of each, whether or not it is enough."""
         for item in self._items(context):
             if self._when is None or self._when.evaluate({**context.variables(), "item": item}):
                 values = {f.name: f.read(context, item) for f in self._fields}
-                known = {k: v for k, v in values.items() if v is not _NOTHING}
-                if self._required <= known.keys():
-                    yield self._kind(**known)
+                yield {k: v for k, v in values.items() if v is not _NOTHING}
 
     def _items(self, context: Context) -> list[Any]:
         if self._each is None:
@@ -218,22 +231,21 @@ class _Reader:
         return found[0] if len(found) == 1 and isinstance(found[0], list) else found
 
 
-def required_fields(kind: type[Observation]) -> tuple[str, ...]:
+def required_fields(kind: type[Fact]) -> tuple[str, ...]:
     """The fields without which an observation says nothing."""
     return tuple(f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING)
 
 
-def _observation(name: str) -> type[Observation]:
-    kind = type_registry.get(name)
-    if kind is None or not issubclass(kind, Observation):
+def _kind(name: str) -> type[Fact]:
+    if name not in type_registry:
         raise UsageProblem(f"no observation is called {name!r}")
-    return kind
+    return type_registry[name]
 
 
-def _field(target: Target, reading: Reading, name: str) -> _Field:
+def _field(target: Target | None, reading: Reading, name: str) -> _Field:
     cast, many = _types(reading.observation)[name]
     words, strange = reading.maps.get(name, {}), None
-    state_words = _state_words(target, reading.observation, name)
+    state_words = _state_words(target, reading.observation, name) if target else None
     if state_words is not None:
         # a line of `maps` goes before the target's own table of states
         words, strange = {**state_words, **words}, _unknown
@@ -265,7 +277,7 @@ class Hearer:
 
     def __init__(self, target: Target, binding: Binding) -> None:
         self._outcomes = binding.outcomes
-        self._readers = tuple(_Reader(target, r) for r in binding.reads)
+        self._readers = tuple(Reader(target, r) for r in binding.reads)
         self._request_id = source(target.request_id) if target.request_id else None
 
     def outcome(self, context: Context) -> tuple[str, str | None]:
@@ -281,7 +293,8 @@ class Hearer:
 
     def observations(self, context: Context) -> tuple[Observation, ...]:
         """Everything that the answer shows, in the binding's order."""
-        return tuple(seen for reader in self._readers for seen in reader.read(context))
+        found = (fact for reader in self._readers for fact in reader.read(context))
+        return tuple(fact for fact in found if isinstance(fact, Observation))
 
     def request_id(self, context: Context) -> str | None:
         """The target's own name for the request."""

@@ -38,9 +38,12 @@ class PlanMeta:
     observed: str = ""
     evidence: tuple[int, ...] = ()
     history: str = ""
+    #: live if it was found on real processes, "" if simulated; then how often it showed again
+    mode: str = ""
+    repeats: str = ""
 
 
-_FINDING = ("id", "invariant", "clause", "expected", "observed", "evidence", "history")
+_FINDING = ("id", "invariant", "clause", "expected", "observed", "evidence", "history", "mode", "repeats")
 
 
 def read_plan(root: Node) -> tuple[Plan, PlanMeta]:
@@ -229,6 +232,8 @@ def dump_plan(plan: Plan, meta: PlanMeta = PlanMeta()) -> str:
                 observed=meta.observed,
                 evidence=list(meta.evidence),
                 history=meta.history,
+                mode=meta.mode,
+                repeats=meta.repeats,
             ),
             **_kept(target=meta.target, variant=meta.variant, caps=meta.caps, scenario=plan.scenario),
             "plan": encode_plan(plan),

@@ -258,6 +258,8 @@ class Target:
     reference: Mapping[str, str] = field(default_factory=dict)
     #: variant name → settings on top
     variants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    #: role → why it is not called, though the target offers it; such a role is not among the bindings
+    withheld: Mapping[str, str] = field(default_factory=dict)
     #: the file that lists the target's planted defects, if it has any (for prove)
     defects: str | None = None
 

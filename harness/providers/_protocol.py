@@ -110,9 +110,7 @@ class Protocol(Service):
         """A fresh backend of the devices that the vendor lists, behind a fresh API."""
         shipped = listed(cls.name) or DEVICES
         devices = changed(shipped, options.get("devices"), cls.name)
-        backend = Backend(
-            south.clock, south.recorder, south.injector, south.seed, devices, offload=south.live
-        )
+        backend = Backend(south.clock, south.recorder, south.injector, south.seed, devices, offload=south.live)
         return cls.over(backend, south, options)
 
     @classmethod

@@ -33,6 +33,15 @@ class Replayed:
     observed: str = ""
     #: why it could not be played
     problem: str = ""
+    #: how it was played; simulated, once, compared byte for byte: then plays is 1
+    mode: str = "simulated"
+    plays: int = 1
+    #: plays that broke the rule in the same way
+    shown: int = 0
+    #: of the first play that did not: where it went another way
+    difference: str = ""
+    #: which calls had to be held to see it, "" if none
+    held: str = ""
 
 
 def exit_code(results: Sequence[Replayed]) -> Exit:
@@ -58,6 +67,11 @@ def document(results: Sequence[Replayed]) -> Mapping[str, Any]:
                 "events": r.events,
                 "broken": list(r.broken),
                 "problem": r.problem,
+                "mode": r.mode,
+                "plays": r.plays,
+                "shown": r.shown,
+                "difference": r.difference,
+                "held": r.held,
             }
             for r in results
         ],
@@ -76,7 +90,8 @@ def _lines(result: Replayed, paint: Paint) -> Iterator[str]:
         yield f"  {paint('yellow', 'could not be played')}"
         yield from wrap(result.problem, indent=4, most=6)
         return
-    yield from _comparison(result, paint)
+    repeated = result.mode == "live" or result.plays > 1
+    yield from _repetition(result, paint) if repeated else _comparison(result, paint)
     if result.reproduced:
         yield f"  {paint('red', 'reproduced')}      {result.signature} is broken again"
         yield from wrap(result.observed, indent=18, most=3)
@@ -84,6 +99,16 @@ def _lines(result: Replayed, paint: Paint) -> Iterator[str]:
         yield f"  {paint('green', 'not reproduced')}  {result.signature} is not broken"
     if others := [s for s in result.broken if s != result.signature]:
         yield f"  also broken     {', '.join(others)}"
+
+
+def _repetition(result: Replayed, paint: Paint) -> Iterator[str]:
+    noise = "each with fresh noise" if result.mode == "live" else "each in another order of tasks"
+    again = paint("red" if result.shown else "green", f"{result.shown}/{result.plays}")
+    yield f"  {again} {result.mode:<12} plays break it, {noise}"
+    if result.difference:
+        yield from wrap(f"one that does not {result.difference}", indent=18, most=4)
+    if result.held:
+        yield from wrap(f"it is broken when calls are held: {result.held}", indent=18, most=4)
 
 
 def _comparison(result: Replayed, paint: Paint) -> Iterator[str]:

@@ -31,7 +31,7 @@ def run_document(report: Report) -> Mapping[str, Any]:
         "findings": [_finding(f, report) for f in run.findings],
         "problems": list(run.problems),
         "interrupted": run.interrupted,
-        **({"notes": list(run.notes)} if run.notes else {}),
+        "notes": list(run.notes),
         "requests": run.requests,
         "plans": run.plans,
         "seconds": round(run.seconds, 3),

@@ -85,10 +85,15 @@ class Overtaking:
                 future.set_result(None)
         self._waiting = [w for w in self._waiting if not w[2].done()]
 
-    async def wait(self, operation: str, queue: str, others: int) -> None:
-        """Until so many more have gone on."""
+    def count(self, operation: str, queue: str) -> int:
+        """How many have gone on so far."""
+        return self._passed[operation, queue]
+
+    async def until(self, operation: str, queue: str, count: int) -> None:
+        """Until so many have gone on in all."""
         key = (operation, queue)
+        if self._passed[key] >= count:
+            return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((key, self._passed[key] + others, future))
-        if others > 0:
-            await future
+        self._waiting.append((key, count, future))
+        await future

@@ -198,8 +198,12 @@ class Exchange:
             self._describing = self._described.popleft()
             self._describing.oids = parameter_types(heard.payload)
         elif heard.kind in ("T", "n"):
+            prepared, self._describing = self._describing, None
+            about = prepared.statement if prepared is not None else front.bound.statement if front is not None else None
+            if about is None or not about.returning:
+                return
             found = columns(heard.payload) if heard.kind == "T" else ()
-            if self._describing is not None:
-                self._describing.columns, self._describing = found, None
+            if prepared is not None:
+                prepared.columns = found
             elif front is not None:
                 front.columns = found

@@ -5,6 +5,7 @@ Source: PostgreSQL's manual, "Frontend/Backend Protocol". A message that is not 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -141,7 +142,7 @@ class ServerMessages:
         at, size = 0, len(chunk)
         while at < size and not self._garbled:
             if not self._inside:
-                at = self._begin(chunk, at, size)
+                at = self._begin(chunk, self._skim(chunk, at, size), size)
                 if not self._inside:
                     break
             piece = min(self._left, size - at)
@@ -155,6 +156,17 @@ class ServerMessages:
         if self._inside and not self._left:
             self._end(found)
         return found
+
+    def _skim(self, chunk: bytes, at: int, size: int) -> int:
+        """Past all that is quiet and whole: most of a long answer."""
+        if self._head:
+            return at
+        while at + 5 <= size:
+            kind, length = _HEADER.unpack_from(chunk, at)
+            if (kind != _COPY_DATA and (kind != _ROW or self.rows)) or length < 4 or at + length >= size:
+                break
+            at += length + 1
+        return at
 
     def _begin(self, chunk: bytes, at: int, size: int) -> int:
         """A header; where its payload begins."""
@@ -187,6 +199,7 @@ class ServerMessages:
 
 
 _ROW, _COPY_DATA = ord("D"), ord("d")
+_HEADER = struct.Struct("!BI")
 
 
 def split_rows(data: bytes) -> tuple[bytes, bytes, bytes] | None:

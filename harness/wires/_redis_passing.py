@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -105,9 +105,12 @@ class Telling:
     link: Link
     ledger: Ledger
 
+    def __post_init__(self) -> None:
+        self._passed = self.ledger.overtaking.count("publish", self.message.queue)
+
     async def behind(self, others: int) -> MessageCall:
         """Other connections go first; this one stands still."""
-        await self.ledger.overtaking.wait("publish", self.message.queue, others)
+        await self.ledger.overtaking.until("publish", self.message.queue, self._passed + others)
         return self.message.call(self.wire, "publish", self)
 
     async def again(self) -> None:
@@ -267,11 +270,13 @@ class Pushed:
     wire: str
     message: Message
     ledger: Ledger
-    write: Callable[[bytes], Awaitable[None]]
+
+    def __post_init__(self) -> None:
+        self._passed = self.ledger.overtaking.count("deliver", self.message.queue)
 
     async def behind(self, others: int) -> MessageCall:
         """Those that come after it on this wire go first."""
-        await self.ledger.overtaking.wait("deliver", self.message.queue, others)
+        await self.ledger.overtaking.until("deliver", self.message.queue, self._passed + others)
         return self.message.call(self.wire, "deliver", self)
 
     async def again(self) -> None:

@@ -113,7 +113,7 @@ def _key(name: str, arguments: tuple[bytes, ...]) -> bytes:
         return streams[0][0] if streams else b""
     if name in ("EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"):
         return arguments[3] if len(arguments) > 3 and arguments[2] != b"0" else b""
-    if name in ("LMPOP", "ZMPOP", "XINFO", "OBJECT"):
+    if name in ("LMPOP", "ZMPOP", "XGROUP", "XINFO", "OBJECT"):
         return arguments[2] if len(arguments) > 2 else b""
     if name in ("BLMPOP", "BZMPOP"):
         return arguments[3] if len(arguments) > 3 else b""

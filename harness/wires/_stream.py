@@ -10,10 +10,12 @@ import asyncio
 import socket
 import struct
 from collections import deque
+from contextlib import suppress
 from typing import Literal, Protocol, cast
 
 from harness.clock import NS_PER_MS, Clock
 from harness.flow import Flow, Hold
+from harness.http1 import flushed
 
 #: bytes that wait to be read, or in a lane, before the other side is stopped
 HIGH_WATER_BYTES = 1024 * 1024
@@ -127,12 +129,27 @@ class Stream(asyncio.Protocol):
         if not self._ghost:
             self.break_off()
 
+    async def finish(self, *, reset: bool) -> None:
+        """The end, behind what was written: in order, or by a reset."""
+        if not reset:
+            self.close()
+            return
+        if self._down is not None:
+            await self._down.done()
+        await self.flush()
+        self.reset()
+
     async def closed(self) -> None:
         """Until its socket is gone, and nothing of it is left on its way."""
         await self._closed.wait()
         for lane in (self._up, self._down):
             if lane is not None:
                 await lane.done()
+
+    @property
+    def is_left(self) -> bool:
+        """Nobody listens any more, as far as can be told: it broke, or the peer has closed its side."""
+        return self._broken or self._lost or self._heard_out
 
     @property
     def is_broken(self) -> bool:
@@ -213,12 +230,20 @@ class Stream(asyncio.Protocol):
             if self._writer is not None:
                 await self._writer
 
+    async def flush(self) -> None:
+        """Until the peer's kernel has what was sent: a reset would overtake it."""
+        if not self._lost:
+            raw = self._transport.get_extra_info("socket")
+            await flushed(raw.fileno, self._transport.get_write_buffer_size)
+
     def send_end(self) -> None:
         """FIN leaves now."""
         if self._lost or self._transport.is_closing():
             return
         if self._transport.can_write_eof():
-            self._transport.write_eof()
+            # ENOTCONN: the peer broke it off, and asyncio has yet to notice
+            with suppress(OSError):
+                self._transport.write_eof()
         else:
             self._transport.close()
 
@@ -384,6 +409,7 @@ class _Lane:
         if flow.end == "close":
             self._stream.send_close()
         elif flow.end == "reset":
+            await self._stream.flush()
             self._stream.break_off()
         else:
             self._stream.vanish()

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.clock import Clock
 from harness.facts import WirePassed
@@ -22,7 +23,9 @@ from harness.injection import Call, Injector
 from harness.inputs.target import WireUse
 from harness.recording import Recorder
 from harness.wires._stream import Direction, Operation, Stream, break_socket, held, over
-from harness.wires._tls import authority_of, towards
+
+if TYPE_CHECKING:
+    from harness.wires._tls import Authority
 
 __all__ = ["Direction", "Line", "Passage", "Stream", "Wire", "WireServer", "both", "relay"]
 
@@ -48,6 +51,8 @@ class Wire(ABC):
         self.use, self.line = use, line
         #: requests, statements, messages or connections under way
         self.under_way = 0
+        #: another connection to the dependency, for one of the target's (its number); set by the server
+        self.dial: Callable[[int], Awaitable[Stream]] = _nowhere
 
     @property
     def name_in_target(self) -> str:
@@ -61,6 +66,10 @@ class Wire(ABC):
     def enters(self, client: Stream, operation: str, **told: Any) -> Passage:
         """Record that something enters; ``told``: further fields of WirePassed. Say ``left`` when its answer leaves."""
         return Passage(self, WirePassed(wire=self.use.name, operation=operation, connection=client.connection, **told))
+
+
+async def _nowhere(_connection: int) -> Stream:
+    raise ConnectionRefusedError("the wire has not been started")
 
 
 class Passage:
@@ -143,8 +152,9 @@ class WireServer:
     def __init__(self, wire: Wire, listener: socket.socket, connect: Callable[[], Awaitable[socket.socket]]) -> None:
         self.wire, self._listener, self._connect = wire, listener, connect
         self._tasks: set[asyncio.Task[None]] = set()
-        self._authority, self._to_tls = authority_of(wire.use.options), towards(wire.use.options)
+        self._authority, self._to_tls = _tls(wire.use.options)
         self._accepted, self._open, self.accepting = 0, True, False
+        wire.dial = self._upstream
 
     async def start(self) -> None:
         """Accept from now on."""
@@ -278,6 +288,16 @@ class WireServer:
         if self._open:
             self._listener.listen(_BACKLOG)
             self._listen()
+
+
+def _tls(options: Mapping[str, Any]) -> tuple[Authority | None, ssl.SSLContext | None]:
+    """How TLS is spoken on both sides, if it is."""
+    if not options.get("tls") and not options.get("to_tls"):
+        return None, None
+    # cryptography is loaded by those who need it
+    from harness.wires._tls import authority_of, towards  # noqa: PLC0415
+
+    return authority_of(options), towards(options)
 
 
 async def _admitted(raw: socket.socket, tap: _Tap) -> Flow:

@@ -169,6 +169,7 @@ class _Connection:
         if said.rest:
             # too long to be kept until its Execute; nothing takes effect before that
             await self._send_batch()
+            await self._messages.pass_rest(self._upstream)
 
     async def _take_sync(self) -> None:
         front = self._exchange.pending[0] if self._exchange.pending else None
@@ -196,11 +197,12 @@ class _Connection:
         """What was sent without an Execute."""
         data = b"".join(self._batch)
         self._batch.clear()
-        await self._write_up(data)
-
-    async def _write_up(self, data: bytes) -> None:
         if data:
             await self._upstream.write(data)
+
+    async def _write_up(self, data: bytes) -> None:
+        """The message that was read last, with what is still to come of it."""
+        await self._upstream.write(data)
         await self._messages.pass_rest(self._upstream)
 
     # ------------------------------------------------------------ statements

@@ -441,7 +441,7 @@ class _Connection:
             return "passed"
 
         try:
-            passing = Pushed(self._wire.name_in_target, message, ledger, self._link.answer)
+            passing = Pushed(self._wire.name_in_target, message, ledger)
             await self._call("deliver", message, passing, proceed)
             self._left(passage, delivered=True)
         except ConnectionError:

@@ -6,7 +6,8 @@ from collections import deque
 from contextvars import ContextVar
 
 from harness.clock import Clock
-from harness.facts import Fact, FaultFired
+from harness.fact import Fact
+from harness.facts import FaultFired
 from harness.model import Event, History, Phase
 from harness.recording import Recorder
 

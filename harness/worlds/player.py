@@ -116,7 +116,7 @@ class Player:
         actor, binding = self.target.actors.get(step.actor), self.target.bindings.get(step.do)
         if actor is None or binding is None:
             what = f"actor {step.actor!r}" if actor is None else f"role {step.do}"
-            self._skip(step, f"the target has no {what}")
+            self._skip(step, self.target.withheld.get(step.do) or f"the target has no {what}")
             return None
         params: dict[str, Any] = {}
         for name, value in step.params.items():

@@ -287,16 +287,11 @@ class _Connection(asyncio.Protocol):
         """The end of a connection: in order (FIN), or by a reset (RST), after the bytes that were to leave."""
         if reset:
             raw = self._transport.get_extra_info("socket")
-            await flushed(raw.fileno(), self._transport.get_write_buffer_size, self._server.clock.sleep_ms)
+            await flushed(raw.fileno, self._transport.get_write_buffer_size)
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
         else:
             self._transport.close()
-
-    @property
-    def is_closing(self) -> bool:
-        """Nothing can be sent any more."""
-        return self._transport.is_closing()
 
 
 class _Incoming:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -23,8 +24,15 @@ UNANSWERED = 0
 
 _same = (idempotency.c.scope == sa.bindparam("in_scope")) & (idempotency.c.key == sa.bindparam("of_key"))
 _KEY = sa.select(idempotency).where(_same)
-_FREE = sa.delete(idempotency).where(_same)
 _BIND = idempotency.insert()
+#: JOB-01, JOB-05: the later answer stays
+_REBIND = {
+    name: insert(idempotency).on_conflict_do_update(
+        index_elements=["scope", "key"],
+        set_={name: insert(idempotency).excluded[name] for name in ("fingerprint", "status", "body", "created_at_ms")},
+    )
+    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
 _FORGET = sa.delete(idempotency).where(idempotency.c.created_at_ms < sa.bindparam("before_ms"))
 
 
@@ -74,11 +82,10 @@ class Keys:
 
     def answer(self, connection: Connection, claim: Claim, answer: Answer) -> None:
         """Bind the key to its answer; KeyTaken if someone was faster, and the transaction rolls back."""
-        if self._defects & {"JOB-01", "JOB-05"}:
-            connection.execute(_FREE, {"in_scope": claim.scope, "of_key": claim.key})
+        unguarded = self._defects & {"JOB-01", "JOB-05"}
         try:
             connection.execute(
-                _BIND,
+                _REBIND[connection.dialect.name] if unguarded else _BIND,
                 {
                     "scope": claim.scope,
                     "key": claim.key,

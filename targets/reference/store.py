@@ -44,7 +44,7 @@ SCHEMA_LOCK = 0x5EED
 class Store:
     """One life's access to the database; build it inside a running event loop.
 
-    ``shared``: with other processes. ``patience_s``: how long one of them may stand still in a transaction; 0: for ever.
+    ``shared``: with other processes. ``patience_s``: how long one may stand still in a transaction; 0: for ever.
     """
 
     def __init__(self, url: str, *, shared: bool = False, patience_s: float = 0) -> None:

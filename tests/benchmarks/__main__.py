@@ -2,6 +2,7 @@
 
 python -m tests.benchmarks [plays] [--seconds 5]
 python -m tests.benchmarks serving [--seconds 5] [--only jobs|faults|latency|memory]
+python -m tests.benchmarks races [--trials 200] [--only api|queue]
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from harness.inputs.target import Target
 from harness.judging import judge, known_invariants
 from harness.model import History, Plan, Step
 from harness.worlds.asgi import AsgiWorld
-from tests.benchmarks import serving
+from tests.benchmarks import races, serving
 
 ROOT = Path(__file__).parents[2]
 TARGETS = {"reference": "targets/reference/target.yaml", "courier": "tests/targets/courier/target.yaml"}
@@ -117,12 +118,15 @@ def profile(world: AsgiWorld, plan: Plan) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("plays", "serving"), default="plays")
+    parser.add_argument("what", nargs="?", choices=("plays", "serving", "races"), default="plays")
     parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--only", choices=(*serving.PARTS, "memory"), default="")
+    parser.add_argument("--only", choices=(*serving.PARTS, "memory", *races.PLACES), default="")
+    parser.add_argument("--trials", type=int, default=200)
     asked = parser.parse_args()
     if asked.what == "serving":
         serving.main(asked.seconds, asked.only)
+    elif asked.what == "races":
+        races.main(asked.trials, asked.only)
     else:
         plays(asked.seconds)
 

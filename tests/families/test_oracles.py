@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness import facts
-from harness.facts import Fact, Observation, WorldStarted, type_registry
+from harness.fact import Fact, type_registry
+from harness.facts import Observation, WorldStarted
 from harness.inputs.contract import TERMS
 from harness.inputs.roles import ROLES
 from harness.judging import Invariant, judge, known_invariants

@@ -63,6 +63,7 @@ class World:
     #: zero-delay awaits before each answer
     turns: int = 1
     accepted: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     runs: dict[str, Run] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     questions: list[dict[str, Any]] = field(default_factory=list)
@@ -147,6 +148,7 @@ class World:
         if run.status == "completed":
             return httpx.Response(400, json={"message": "already completed"})
         run.status = "canceled"
+        self.cancelled.set()
         return httpx.Response(200, json={"id": run.id, "status": "canceled"})
 
     def _children(self, run: Run) -> list[str] | None:

@@ -15,10 +15,14 @@ import httpx
 import psycopg
 import pytest
 
+from targets.reference.backend import IonQ
 from targets.reference.digests import digest
+from targets.reference.leases import LeaseLost
+from targets.reference.science import circuit
+from targets.reference.settings import Settings
 from tests.reference.conftest import Api
 from tests.reference.doubles import World
-from tests.reference.outside import LEASE_S, Cluster, Program, cluster
+from tests.reference.outside import LEASE_S, Cluster, Program, cluster, listening
 
 pytestmark = pytest.mark.asyncio
 
@@ -57,9 +61,10 @@ def begin(world: World, database: str) -> Begin:
 class Stuck:
     """A call that waits until it is let go; later ones of its kind pass."""
 
-    def __init__(self, world: World, method: str, ending: str, *, accepts: bool = False) -> None:
+    def __init__(self, world: World, method: str, ending: str, *, accepts: bool = False, late: bool = False) -> None:
         self._world = world
         self._accepts = accepts
+        self._late = late
         self.reached = asyncio.Event()
         self.released = asyncio.Event()
         world.on(method, ending, self._answer, times=1)  # type: ignore[arg-type]
@@ -68,6 +73,7 @@ class Stuck:
         run = self._world.accept(request) if self._accepts else None
         self.reached.set()
         await self.released.wait()
+        run = self._world.accept(request) if self._late else run
         return httpx.Response(201, json={"id": run.id, "status": "submitted"}) if run else None
 
 
@@ -277,6 +283,44 @@ async def test_a_paused_worker_comes_back_while_its_job_runs_on(begin: Begin, wo
         world.held = False
         assert await ended(api, job) == "succeeded"
         await whole(api, world, job)
+
+
+@SQLITE
+async def test_a_submit_that_comes_too_late_is_stopped(begin: Begin, world: World) -> None:
+    """What remains: the backend takes the first worker's run after the second has looked for it in vain."""
+    world.held = True
+    stuck = Stuck(world, "POST", "/v0.4/jobs", late=True)
+    async with begin() as processes:
+        (api, _), first = await asyncio.gather(processes.api(), processes.worker())
+        job = await api.accepted()
+        await stuck.reached.wait()
+        await stop(processes, first)
+        await processes.worker()
+        await asyncio.wait_for(world.accepted.wait(), 20)
+        stuck.released.set()
+        await asyncio.sleep(0.1)
+        first.signal(signal.SIGCONT)
+        await asyncio.wait_for(world.cancelled.wait(), 20)
+        world.held = False
+        assert await ended(api, job) == "succeeded"
+        assert sorted(run.status for run in world.runs.values()) == ["canceled", "completed"]
+        result = await api.get(f"/jobs/{job}/result")
+        assert world.runs[result["provenance"]["backend_job"]].status == "completed"
+        assert (await api.quota())["used"] == 100
+
+
+async def test_a_request_is_not_sent_when_the_lease_ends_at_the_last_moment(world: World) -> None:
+    """Asked when the connection is there: nothing reaches the backend."""
+
+    def lost() -> None:
+        raise LeaseLost("j")
+
+    async with listening(world) as port, httpx.AsyncClient(trust_env=False) as http:
+        backend = IonQ(http, Settings(backend_url=f"http://127.0.0.1:{port}/v0.4"))
+        with pytest.raises(LeaseLost):
+            await backend.submit("simulator", [circuit([0.3])], 1, {}, None, check=lost)
+        assert await backend.submit("simulator", [circuit([0.3])], 1, {}, None, check=lambda: None)
+    assert (len(world.runs), len(world.calls)) == (1, 1)
 
 
 # ---------------------------------------------------------------- defects that take several processes

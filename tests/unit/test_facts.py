@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from harness import facts
 from harness.errors import ContractBroken
-from harness.facts import STATES, TERMINAL_STATES, Fact, JobSeen, Observation, type_registry
+from harness.fact import Fact, decode, type_registry
+from harness.facts import STATES, TERMINAL_STATES, JobSeen, Observation
 
 KINDS = [k for k in type_registry.values() if k is not Observation]
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
@@ -64,7 +65,7 @@ def test_every_kind_survives_a_file(kind: type[Fact]) -> None:
     @given(facts_of(kind))
     def survives(fact: Fact) -> None:
         line = json.dumps(fact.encode())
-        assert facts.decode(kind.__name__, json.loads(line)) == fact
+        assert decode(kind.__name__, json.loads(line)) == fact
 
     survives()
 
@@ -80,9 +81,9 @@ def test_what_is_not_observable_is_left_out() -> None:
 
 def test_unknown_kinds_and_fields_are_refused() -> None:
     with pytest.raises(ContractBroken, match="no fact is called 'Gossip'"):
-        facts.decode("Gossip", {})
+        decode("Gossip", {})
     with pytest.raises(ContractBroken, match="JobSeen has no field colour, shape"):
-        facts.decode("JobSeen", {"job": "j1", "shape": 1, "colour": 2})
+        decode("JobSeen", {"job": "j1", "shape": 1, "colour": 2})
 
 
 def test_terminal_states_are_states() -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.facts import CallAnswered, Fact, JobSeen, Waited
+from harness.fact import Fact
+from harness.facts import CallAnswered, JobSeen, Waited
 from harness.model import Event, FaultUse, History, Plan, Schedule, Signature, Status, Step, is_reference
 
 FACTS: st.SearchStrategy[Fact] = st.sampled_from(

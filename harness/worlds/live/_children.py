@@ -6,7 +6,7 @@ import contextlib
 import os
 import pwd
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -23,11 +23,25 @@ _LAST_WORDS_BYTES = 1024 * 1024
 _CROWDED_PAUSE_S = 0.02
 
 
+@dataclass(frozen=True)
+class Start:
+    """What to start."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    folder: str
+    #: whom it runs as; empty: as we do
+    user: str
+    #: what leaks of it are told under
+    name: str
+
+
 @dataclass
 class Ward:
     """One process that was started, and its private folder."""
 
     number: int
+    name: str
     process: subprocess.Popen[bytes]
     folder: str
     #: reading end of what it writes, -1 once that is over
@@ -44,11 +58,11 @@ class Children:
         self._numbers = count(1)
         self._wards: dict[int, Ward] = {}
 
-    def spawn(self, command: Sequence[str], environment: dict[str, str], folder: str, user: str) -> Ward:
+    def spawn(self, start: Start) -> Ward:
         """Start a process in a session of its own. Raises OSError, with a reason a user understands."""
         number = next(self._numbers)
         private = os.path.join(self._folder, str(number))
-        account = _account(user)
+        account = _account(start.user)
         private_environment = {"HOME": f"{private}/home", "TMPDIR": f"{private}/tmp"}
         for made in (private, *private_environment.values()):
             os.mkdir(made, 0o700)
@@ -56,14 +70,14 @@ class Children:
                 os.chown(made, account.pw_uid, account.pw_gid)
         reading, writing = os.pipe2(os.O_CLOEXEC)
         try:
-            process = _start(command, {**private_environment, **environment}, folder, writing, account)
+            process = _start(start, {**private_environment, **start.environment}, writing, account)
         except (OSError, subprocess.SubprocessError) as error:
             os.close(reading)
-            raise _understandable(error, command, folder) from error
+            raise _understandable(error, start) from error
         finally:
             os.close(writing)
         os.set_blocking(reading, False)
-        ward = self._wards[number] = Ward(number, process, private, reading)
+        ward = self._wards[number] = Ward(number, start.name, process, private, reading)
         self._listen_to(ward)
         return ward
 
@@ -75,6 +89,14 @@ class Children:
             _processes.strike(_processes.belonging(pid, ward.folder + "/", alive), signum)
         elif alive:
             _processes.strike((pid,), signum)
+
+    def describe(self, pid: int) -> str:
+        """Which child a process belongs to, and its command line; empty when it is not known."""
+        words = _processes.name_of(pid) if pid else ""
+        for ward in self._wards.values():
+            if pid and pid in _processes.belonging(ward.process.pid, ward.folder + "/", not ward.ended):
+                return f"{ward.name}: {words}" if words else ward.name
+        return words
 
     def reap(self) -> None:
         """Children that ended are told of, after their last words; adopted ones just go."""
@@ -153,16 +175,12 @@ def _can_switch() -> bool:
 
 
 def _start(
-    command: Sequence[str],
-    environment: dict[str, str],
-    folder: str,
-    output: int,
-    account: pwd.struct_passwd | None,
+    start: Start, environment: Mapping[str, str], output: int, account: pwd.struct_passwd | None
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        list(command),
+        list(start.command),
         env=environment,
-        cwd=folder,
+        cwd=start.folder,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
@@ -175,11 +193,11 @@ def _start(
     )
 
 
-def _understandable(error: Exception, command: Sequence[str], folder: str) -> OSError:
+def _understandable(error: Exception, start: Start) -> OSError:
     number = getattr(error, "errno", None) or 5
-    if not os.path.isdir(folder):
-        return OSError(number, f"there is no folder {folder}")
-    return OSError(number, f"{command[0]} can't be started: {os.strerror(number)}")
+    if not os.path.isdir(start.folder):
+        return OSError(number, f"there is no folder {start.folder}")
+    return OSError(number, f"{start.command[0]} can't be started: {os.strerror(number)}")
 
 
 def _lines(data: bytes) -> tuple[list[str], bytes]:

@@ -13,11 +13,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from harness.worlds.live import _processes
-from harness.worlds.live._children import Children
+from harness.worlds.live import _processes, _sandbox
+from harness.worlds.live._children import Children, Start
 from harness.worlds.live._guarding import Order, guard
 from harness.worlds.live._loop import Loop
 from harness.worlds.live._messages import Channel, Message
+from harness.worlds.live._namespaces import NotPermitted
+from harness.worlds.live._sandbox import Watch
 
 _HERE = "127.0.0.1"
 _BACKLOG = 1024
@@ -32,23 +34,32 @@ _Answer = tuple[Message, tuple[int, ...]]
 
 def main() -> None:
     """The program: one argument, an order as JSON."""
-    fields = json.loads(sys.argv[-1])
-    guard(Order(**{**fields, "allow": tuple(fields["allow"])}), keep)
+    fields: Message = json.loads(sys.argv[-1])
+    guard(Order(**{**fields, "allow": tuple(fields["allow"]), "homes": tuple(fields["homes"])}), keep)
 
 
-def keep(order: Order, lifeline: socket.socket) -> None:
+def keep(order: Order, lifeline: socket.socket, relay: Channel | None) -> None:
     """The inner half, until the harness or the outer half is gone."""
-    _processes.adopt_orphans()
     os.close(order.harness)
-    keeping = Keeping(order, Channel(socket.socket(fileno=order.channel)), lifeline)
-    keeping.tell({"event": "ready", "isolated": False})
+    channel = Channel(socket.socket(fileno=order.channel))
+    try:
+        watch = None if order.isolation == "none" else _sandbox.enter(order, relay)
+        if order.isolation == "full":
+            _processes.die_with_parent()  # and the kernel kills what we are the first process of
+        else:
+            _processes.adopt_orphans()
+        keeping = Keeping(order, channel, lifeline, watch)
+    except NotPermitted as refused:
+        channel.send({"event": "failed", "why": str(refused)})
+        return
+    keeping.tell({"event": "ready"})
     keeping.run()
 
 
 class Keeping:
     """Does what the harness asks, one thing at a time; never waits for any of it."""
 
-    def __init__(self, order: Order, channel: Channel, lifeline: socket.socket) -> None:
+    def __init__(self, order: Order, channel: Channel, lifeline: socket.socket, watch: Watch | None) -> None:
         self._channel, self._lifeline = channel, lifeline
         self._open = True
         self._flushing = False
@@ -63,6 +74,7 @@ class Keeping:
         }
         self._loop.on_readable(channel, self._asked)
         self._loop.on_readable(lifeline, self._guard_gone)
+        self._sniffer = watch(self._loop, self._leaked) if watch else None
 
     def run(self) -> None:
         """Until the harness is gone."""
@@ -87,6 +99,11 @@ class Keeping:
                 self._loop.on_readable(self._channel, self._asked)
         except OSError:
             self._open = False
+
+    def _leaked(self, address: str, port: int, protocol: str, name: str, process: int) -> None:
+        who = self._children.describe(process)
+        leak = {"address": address, "port": port, "protocol": protocol, "name": name, "process": who, "blocked": True}
+        self.tell({"event": "leak", "leak": leak})
 
     def _child_ended(self) -> None:
         self._children.reap()
@@ -120,7 +137,7 @@ class Keeping:
         self.tell({"id": request, "errno": number, "error": why})
 
     def _spawn(self, message: Message) -> _Answer:
-        ward = self._children.spawn(message["command"], message["environment"], message["folder"], message["user"])
+        ward = self._children.spawn(Start(**message["start"]))
         return {"child": ward.number, "pid": ward.process.pid}, (os.pidfd_open(ward.process.pid),)
 
     def _signal(self, message: Message) -> _Answer:
@@ -151,6 +168,8 @@ class Keeping:
         address: Any = (message["host"], message["port"])
         family = socket.AF_INET6 if ":" in message["host"] else socket.AF_INET
         raw = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        if self._sniffer is not None:
+            self._sniffer.dialled[message["port"]] = self._sniffer.dialled.get(message["port"], 0) + 1
         number = raw.connect_ex(address)
         if number not in (0, errno.EINPROGRESS):
             raw.close()

@@ -32,14 +32,16 @@ def add_address(address: Address) -> None:
     """One more address of the loopback device. Raises OSError."""
     flags = _IFA_F_NODAD if address.version == 6 else 0
     head = struct.pack("=BBBBI", _family(address), address.max_prefixlen, flags, 0, _LOOPBACK_INDEX)
-    _ask(_NEWADDR, _CREATE | _EXCLUSIVE, head + _attribute(_IFA_LOCAL, address.packed) + _attribute(_IFA_ADDRESS, address.packed))
+    _ask(
+        _NEWADDR,
+        _CREATE | _EXCLUSIVE,
+        head + _attribute(_IFA_LOCAL, address.packed) + _attribute(_IFA_ADDRESS, address.packed),
+    )
 
 
 def add_default_route(source: Address) -> None:
     """Everything that has no address here goes to the loopback device, sent from ``source``. Raises OSError."""
-    head = struct.pack(
-        "=BBBBBBBBI", _family(source), 0, 0, 0, _TABLE_MAIN, _PROTO_BOOT, _SCOPE_LINK, _UNICAST, 0
-    )
+    head = struct.pack("=BBBBBBBBI", _family(source), 0, 0, 0, _TABLE_MAIN, _PROTO_BOOT, _SCOPE_LINK, _UNICAST, 0)
     device = _attribute(_RTA_OIF, struct.pack("=i", _LOOPBACK_INDEX))
     _ask(_NEWROUTE, _CREATE | _EXCLUSIVE, head + device + _attribute(_RTA_PREFSRC, source.packed))
 

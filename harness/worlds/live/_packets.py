@@ -49,16 +49,16 @@ def parse(data: bytes) -> Packet | None:
     if data[0] >> 4 == 4:
         if struct.unpack_from("!H", data, 6)[0] & 0x1FFF:
             return None  # a later fragment: its first one was told
-        return _transport(4, data[9], data[12:16], data[16:20], data, (data[0] & 0xF) * 4)
+        return _transport(data, data[9], slice(12, 16), slice(16, 20), (data[0] & 0xF) * 4)
     if data[0] >> 4 != 6 or len(data) < _V6_HEAD:
         return None
     if data[6] == ICMP_V6 and len(data) > _V6_HEAD and data[_V6_HEAD] == _NO_ROUTE_V6:
         # Linux has no routes by loopback for IPv6: it makes them rejections, and says so to the sender
         return parse(data[_V6_HEAD + _ICMP_HEAD :])
-    return _transport(6, data[6], data[8:24], data[24:40], data, _V6_HEAD)
+    return _transport(data, data[6], slice(8, 24), slice(24, 40), _V6_HEAD)
 
 
-def _transport(version: int, protocol: int, source: bytes, to: bytes, data: bytes, at: int) -> Packet | None:
+def _transport(data: bytes, protocol: int, source: slice, to: slice, at: int) -> Packet | None:
     ports, flags, sequence, payload = (0, 0), 0, 0, b""
     if protocol == TCP and len(data) >= at + 14:
         ports, sequence, flags = struct.unpack_from("!HH", data, at), *struct.unpack_from("!I5xB", data, at + 4)
@@ -66,8 +66,8 @@ def _transport(version: int, protocol: int, source: bytes, to: bytes, data: byte
         ports, payload = struct.unpack_from("!HH", data, at), data[at + _UDP_HEAD :]
     elif protocol in (TCP, UDP):
         return None
-    names = str(ipaddress.ip_address(source)), str(ipaddress.ip_address(to))
-    return Packet(version, protocol, names[0], ports[0], names[1], ports[1], flags, sequence, payload, data)
+    names = str(ipaddress.ip_address(data[source])), str(ipaddress.ip_address(data[to]))
+    return Packet(data[0] >> 4, protocol, names[0], ports[0], names[1], ports[1], flags, sequence, payload, data)
 
 
 def reset(packet: Packet) -> bytes:
@@ -103,7 +103,7 @@ def _answer(packet: Packet, protocol: int, body: bytes, checksum_at: int) -> byt
 
 
 def _checksum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2)))
+    total: int = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2)))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

@@ -86,7 +86,7 @@ def reap() -> Iterator[tuple[int, int]]:
 def name_of(pid: int) -> str:
     """The command line of a process, shortened; empty when it is gone."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
-        return file.read(400).replace(b"\0", b" ").decode("utf-8", "replace").strip()[:200]
+        return " ".join(file.read(400).replace(b"\0", b" ").decode("utf-8", "replace").split())[:120]
     return ""
 
 

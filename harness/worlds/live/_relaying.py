@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import os
+import select
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harness.worlds.live import _netlink
+from harness.worlds.live import _netlink, _processes
 from harness.worlds.live._loop import Loop
 from harness.worlds.live._messages import Channel
 
@@ -43,7 +45,9 @@ def entries(allow: Sequence[str]) -> list[Entry]:
         host, _, port = text.rpartition(":")
         host = host.strip("[]").lower()
         literal = _is_address(host)
-        inside = host if literal else addresses.setdefault(host, str(ipaddress.IPv4Address(_FIRST_ADDRESS + len(addresses))))
+        inside = (
+            host if literal else addresses.setdefault(host, str(ipaddress.IPv4Address(_FIRST_ADDRESS + len(addresses))))
+        )
         found.append(Entry(host, int(port), inside, literal))
     return found
 
@@ -63,7 +67,7 @@ def open_inside(found: Sequence[Entry], loop: Loop, outer: Channel) -> None:
         loop.on_readable(listener, _handing_over(listener, entry, outer))
 
 
-def _handing_over(listener: socket.socket, entry: Entry, outer: Channel):  # type: ignore[no-untyped-def]
+def _handing_over(listener: socket.socket, entry: Entry, outer: Channel) -> Callable[[], None]:
     def accept() -> None:
         with contextlib.suppress(BlockingIOError, ConnectionError):
             accepted, _ = listener.accept()
@@ -72,9 +76,32 @@ def _handing_over(listener: socket.socket, entry: Entry, outer: Channel):  # typ
     return accept
 
 
-def relay_outside(host: str, port: int, accepted: int) -> None:
-    """In the outer half: dial, and pass on until both sides have ended; a thread each way."""
-    threading.Thread(target=_relay, args=(host, port, socket.socket(fileno=accepted)), daemon=True).start()
+def start(control: int) -> Channel:
+    """Fork the outer half's dialler; it dies with us. It holds nothing else of ours (``control``: the harness's socket,
+    whose end it must not keep from being seen)."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        try:
+            _processes.die_with_parent()
+            os.close(control)
+            ours.close()
+            _dial_for(Channel(theirs))
+        finally:
+            os._exit(0)
+    theirs.close()
+    return Channel(ours)
+
+
+def _dial_for(inner: Channel) -> None:
+    """Until the inner half is gone; a thread for each connection and direction."""
+    while True:
+        select.select([inner], [], [])
+        received = inner.receive()
+        if received is None:
+            return
+        wanted, descriptors = received
+        accepted = socket.socket(fileno=descriptors[0])
+        threading.Thread(target=_relay, args=(wanted["host"], wanted["port"], accepted), daemon=True).start()
 
 
 def _relay(host: str, port: int, inner: socket.socket) -> None:
@@ -98,7 +125,7 @@ def _pass_on(source: socket.socket, sink: socket.socket) -> None:
             sink.sendall(chunk)
     with contextlib.suppress(OSError):
         sink.shutdown(socket.SHUT_WR)
-        
+
 
 def _is_address(host: str) -> bool:
     try:

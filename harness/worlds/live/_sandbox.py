@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from harness.worlds.live import _decoys, _names, _namespaces, _relaying
 from harness.worlds.live._guarding import Order
@@ -14,27 +15,31 @@ from harness.worlds.live._sniffing import Outside, Report, Sniffer
 
 _QUERY_BYTES = 4096
 
+Watch: TypeAlias = Callable[[Loop, Report], Sniffer]
 
-def enter(order: Order) -> Callable[[Loop, Channel, Report], Sniffer]:
+
+def enter(order: Order, relay: Channel | None) -> Watch:
     """Leave the machine's network; what is returned then watches the new one. Raises NotPermitted."""
-    outside, known = Outside(), _decoys.outside()
+    outside, sockets = Outside(), _decoys.outside()
     _namespaces.enter(process_ids=order.isolation == "full")
 
-    def watch(loop: Loop, outer: Channel, report: Report) -> Sniffer:
+    def watch(loop: Loop, report: Report) -> Sniffer:
         try:
-            return _watch(order, loop, outer, report, outside, known)
+            _namespaces.furnish(order.folder)
+            _namespaces.hide_saved(order.homes)
+            folder = os.path.join(order.folder, "sockets")
+            _decoys.place(sockets, folder, loop, lambda name, process: report(name, 0, "unix", "", process))
+            allowed = _relaying.entries(order.allow)
+            if relay is not None:
+                _relaying.open_inside(allowed, loop, relay)
+            return _watch(allowed, loop, report, outside)
         except OSError as error:
             raise _namespaces.NotPermitted(f"the sandbox can't be set up here ({error})") from error
 
     return watch
 
 
-def _watch(order: Order, loop: Loop, outer: Channel, report: Report, outside: Outside, known: list[_decoys.Known]) -> Sniffer:
-    _namespaces.furnish(order.folder)
-    _namespaces.hide_saved(order.homes)
-    _decoys.place(known, os.path.join(order.folder, "sockets"), loop, lambda a, p: report(a, 0, "unix", "", p))
-    allowed = _relaying.entries(order.allow)
-    _relaying.open_inside(allowed, loop, outer)
+def _watch(allowed: Sequence[_relaying.Entry], loop: Loop, report: Report, outside: Outside) -> Sniffer:
     names = _names.Names({e.host: e.address for e in allowed if not e.is_literal})
     sniffer = Sniffer(names, report, {(e.address, e.port) for e in allowed}, outside)
     loop.on_readable(sniffer, sniffer.look)

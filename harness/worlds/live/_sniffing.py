@@ -36,7 +36,9 @@ Report = Callable[[str, int, str, str, int], None]
 class Sniffer:
     """Watches the loopback device of its network namespace; call `look` when it can be read."""
 
-    def __init__(self, names: _names.Names, report: Report, allowed: Collection[tuple[str, int]], outside: Outside) -> None:
+    def __init__(
+        self, names: _names.Names, report: Report, allowed: Collection[tuple[str, int]], outside: Outside
+    ) -> None:
         self._names, self._report, self._allowed, self._outside = names, report, allowed, outside
         self._flows: OrderedDict[tuple[object, ...], None] = OrderedDict()
         self._alike: dict[tuple[object, ...], int] = {}
@@ -79,8 +81,12 @@ class Sniffer:
 
     def asked(self, question: _names.Question, source_port: int) -> None:
         """A name was asked at our own name server."""
-        if not self._names.is_known(question) and self._is_new("dns", source_port, question.name):
-            self._report(RESOLVERS[0], _DNS_PORT, "dns", question.name, process_of(_packets.UDP, source_port))
+        if self._names.is_known(question):
+            return
+        process = process_of(_packets.UDP, source_port)
+        # a resolver asks for both kinds of address, and again with a suffix
+        if self._is_new("dns", question.name, process or source_port):
+            self._report(RESOLVERS[0], _DNS_PORT, "dns", question.name, process)
 
     def _refused(self, packet: Packet) -> None:
         """Nobody listens there, here. Outside somebody does: was it meant?"""

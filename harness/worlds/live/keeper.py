@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -32,6 +33,13 @@ _LOG_LINES = 1000
 _MESSAGES_A_TURN = 32
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from harness.worlds.live import _keeping; _keeping.main()"
 _ROOT = str(Path(__file__).parents[3])
+#: the best first; the second where /proc can't be mounted
+_ISOLATIONS = ("full", "network")
+_WARNING = (
+    "NOT ISOLATED, the target can reach whatever it knows an address or a saved account of: {why}; run as root, or "
+    "permit user namespaces (sysctl kernel.unprivileged_userns_clone=1, "
+    "kernel.apparmor_restrict_unprivileged_userns=0; in a container also --security-opt seccomp=unconfined)"
+)
 #: on top of what is given. The last two keep vendors' clients from asking a metadata service at all
 _ENVIRONMENT = {"LANG": "C.UTF-8", "TZ": "UTC", "AWS_EC2_METADATA_DISABLED": "true", "NO_GCE_CHECK": "true"}
 
@@ -101,6 +109,8 @@ class Keeper:
         self.isolated = False
         #: empty when isolated; else why not, and what to do
         self.warning = ""
+        #: empty while it does its work; else that it died under us, with its last words
+        self.lost = ""
         self.on_leak: Callable[[Leak], None] = _nobody
         self.on_line: Callable[[Child, str], None] = _nobody
         self.on_exit: Callable[[Child], None] = _nobody
@@ -112,15 +122,27 @@ class Keeper:
         reach. Raises TargetError when it can't be started at all."""
         if not sys.platform.startswith("linux"):
             raise TargetError("processes can only be started and kept on Linux; use simulated mode or a url")
-        return await cls._begin("none", allow)
+        refused = ""
+        for isolation in _ISOLATIONS if isolated else ():
+            keeper, why = await cls._begin(isolation, allow)
+            if keeper is not None:
+                keeper.isolated = True
+                return keeper
+            refused = refused or why
+        keeper, why = await cls._begin("none", ())
+        if keeper is None:
+            raise TargetError(f"no process can be started here: {why}")
+        keeper.warning = _WARNING.format(why=refused) if isolated else ""
+        return keeper
 
     @classmethod
-    async def _begin(cls, isolation: str, allow: Sequence[str]) -> Keeper:
+    async def _begin(cls, isolation: str, allow: Sequence[str]) -> tuple[Keeper | None, str]:
+        """One try; without a keeper, why not."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         harness = os.pidfd_open(os.getpid())
         folder = tempfile.mkdtemp(prefix="qharness-")
         os.chmod(folder, 0o711)  # other users' processes find their own folders in it
-        order = Order(theirs.fileno(), harness, folder, isolation, tuple(allow))
+        order = Order(theirs.fileno(), harness, folder, isolation, tuple(allow), _homes())
         try:
             process = _launch(order)
         finally:
@@ -133,8 +155,10 @@ class Keeper:
         except BaseException:
             await keeper.aclose()
             raise
-        keeper.isolated = bool(said["isolated"])
-        return keeper
+        if said["event"] == "ready":
+            return keeper, ""
+        await keeper.aclose()
+        return None, str(said["why"])
 
     @property
     def children(self) -> Mapping[int, Child]:
@@ -147,8 +171,8 @@ class Keeper:
         """Start a process. Its environment is what is given, on top of PATH, LANG, TZ, and a HOME and TMPDIR of its
         own; ours is not inherited. ``user``: whom it runs as (we must be root). Raises OSError saying why it can't."""
         given = {"PATH": os.environ.get("PATH", os.defpath), **_ENVIRONMENT, **environment}
-        message = {"do": "spawn", "command": list(command), "environment": given, "folder": folder, "user": user}
-        reply, _ = await self.ask(message, name)
+        start = {"command": list(command), "environment": given, "folder": folder, "user": user, "name": name}
+        reply, _ = await self.ask({"do": "spawn", "start": start}, name)
         return self._by_number[reply["child"]]
 
     async def listen(self, port: int = 0) -> socket.socket:
@@ -171,7 +195,7 @@ class Keeper:
 
     async def aclose(self) -> None:
         """Kill everything that was started, and the keeper; nothing is left when this returns."""
-        self._lost()
+        self._end()
         if self._process.returncode is None:
             ended, watched = asyncio.Event(), os.pidfd_open(self._process.pid)
             self._loop.add_reader(watched, ended.set)
@@ -189,7 +213,7 @@ class Keeper:
     async def ask(self, message: Message, name: str = "") -> tuple[Message, tuple[int, ...]]:
         """For children: one request and its answer. Raises OSError as the keeper met it, TargetError if it is gone."""
         if self._gone.is_set():
-            raise TargetError(self._epitaph())
+            raise TargetError(self.lost or "the keeper of the target's processes was closed")
         self._asked += 1
         answer = self._answers[self._asked] = self._loop.create_future()
         self._names[self._asked] = name
@@ -238,7 +262,7 @@ class Keeper:
             answer.set_result((message, descriptors))
 
     def _told(self, message: Message) -> None:
-        if message["event"] == "ready":
+        if message["event"] in ("ready", "failed"):
             self._ready.set_result(message)
         elif message["event"] == "leak":
             self.on_leak(Leak(**message["leak"]))
@@ -256,19 +280,25 @@ class Keeper:
             self.on_exit(child)
 
     def _lost(self) -> None:
-        """The keeper is gone, or is sent away: with it everything that it started."""
+        """The keeper is gone unasked, and with it everything that it started."""
+        if not self._gone.is_set():
+            self.lost = self._epitaph()
+            self._end()
+
+    def _end(self) -> None:
         if self._gone.is_set():
             return
         self._gone.set()
         self._loop.remove_reader(self._channel.fileno())
         self._loop.remove_writer(self._channel.fileno())
         self._channel.close()
+        ended = TargetError(self.lost or "the keeper of the target's processes was closed")
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(TargetError(self._epitaph()))
-        self._answers.clear()
+                answer.set_exception(ended)
         if not self._ready.done():
-            self._ready.set_exception(TargetError(self._epitaph()))
+            self._ready.set_exception(ended)
+        self._answers.clear()
         for child in self.children.values():
             self._child_ended(child, -signal.SIGKILL)
 
@@ -280,6 +310,11 @@ class Keeper:
             said = self._process.stderr.read() or b""
         words = said.decode("utf-8", "replace").strip()
         return "the keeper of the target's processes has ended, and they with it" + (f":\n{words}" if words else "")
+
+
+def _homes() -> tuple[str, ...]:
+    """Ours as the environment says, and as the machine knows."""
+    return tuple(dict.fromkeys((os.path.expanduser("~"), pwd.getpwuid(os.getuid()).pw_dir)))
 
 
 def _launch(order: Order) -> subprocess.Popen[bytes]:

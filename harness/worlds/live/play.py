@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from harness.clock import EPOCH_S, Clock, LoopClock
 from harness.errors import TargetUnreachable
-from harness.facts import Fact, FaultArmed, FaultFired, GateHeld, TargetCrashed, TargetRestarted
+from harness.fact import Fact
+from harness.facts import FaultArmed, FaultFired, GateHeld, TargetCrashed, TargetRestarted
 from harness.gating import Gates
 from harness.injection import Call, Fault, Injector
 from harness.inputs.binding import Answer, Outgoing

@@ -151,8 +151,10 @@ class Stack:
 
     async def aclose(self) -> None:
         """End everything that was started here; nothing is left when this returns."""
-        for server in (*self.servers.values(), *self.wires.values()):
+        for server in self.servers.values():
             await server.aclose()
+        for wire in self.wires.values():
+            await wire.aclose()
         await self.keeper.aclose()
         shutil.rmtree(self.folder, ignore_errors=True)
 

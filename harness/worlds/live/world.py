@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,6 +20,7 @@ from harness.inputs.lanes import laned_actor
 from harness.inputs.target import Live, Target
 from harness.model import History, Plan
 from harness.worlds import contract
+from harness.worlds.live import simulation
 from harness.worlds.live.play import LivePlay
 from harness.worlds.live.stack import Stack
 
@@ -54,6 +56,7 @@ class LiveWorld:
         self._task: asyncio.Task[History] | None = None
         self._cut = ""
         self._starts = 0
+        self._proved = False
         #: what its user should know: isolation that is not to be had, what the target tried to reach
         self.notes: dict[str, None] = {}
 
@@ -126,8 +129,17 @@ class LiveWorld:
             stack = Stack(self.target, settings, self._lanes(), isolated=self._isolated)
             await stack.start()
             self._stacks[key] = stack
+        await self._prove(self._stacks[key])
         self._stacks.move_to_end(key)
         return self._stacks[key]
+
+    async def _prove(self, stack: Stack) -> None:
+        """Once: whether a target that runs elsewhere may be given jobs at all."""
+        if self.live.kind == "url" and not self._proved:
+            lane = stack.left.pop() if len(stack.left) > 1 else stack.left[-1]
+            self.target, note = await simulation.settled(self.target, stack, self.caps, str(time.time_ns()), lane)
+            self.notes |= dict.fromkeys([note] if note else [])
+            self._proved = True
 
     def _lanes(self) -> list[str]:
         """Names for the lanes of one start; a url's are never used twice, as its tenants stay."""

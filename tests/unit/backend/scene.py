@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from harness.clock import LoopClock
-from harness.facts import Fact
+from harness.fact import Fact
 from harness.injection import Call, Injector
 from harness.loop import VirtualLoop
 from harness.model import FaultUse, Schedule

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.clock import LoopClock
-from harness.facts import Fact, FaultFired
+from harness.fact import Fact
+from harness.facts import FaultFired
 from harness.injection import Injector
 from harness.inputs.target import WireUse
 from harness.model import FaultUse, Phase

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.clock import NS_PER_MS, LoopClock
-from harness.facts import CallAnswered, CallMade, Fact, JobSeen, ListSeen, Settled, StepSkipped, Waited
+from harness.fact import Fact
+from harness.facts import CallAnswered, CallMade, JobSeen, ListSeen, Settled, StepSkipped, Waited
 from harness.inputs.binding import Answer, Outgoing
 from harness.inputs.target import Actor, Binding, Outcome, Paging, Reading, Target
 from harness.loop import VirtualLoop

@@ -45,6 +45,10 @@ class LoopClock:
         """Nanoseconds since the clock's start."""
         return round((self._loop.time() - self._start) * self._pace * NS_PER_S)
 
+    def skip(self, ms: float) -> None:
+        """Let so much time have passed at once; who sleeps sleeps on."""
+        self._start -= ms / self._pace / 1000
+
     async def sleep_ms(self, ms: float) -> None:
         """Wait on the loop."""
         await asyncio.sleep(ms / self._pace / 1000)

@@ -103,6 +103,11 @@ class Controls(Protocol):
     async def pause(self, process: str, replica: int, *, index: int, for_ms: float) -> None:
         """Stop one where it is; it goes on after so long."""
 
+    async def move_clock(
+        self, process: str, replica: int, way: Literal["jump", "drift", "freeze"], *, by_ms: float, rate: float
+    ) -> bool:
+        """Move the wall clock of one, until all faults heal; False if it can't be moved."""
+
 
 @dataclass(frozen=True)
 class Act:

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Brief:
-    """All that an agent may know. ``options``: its own, from the scenario."""
+    """All that an agent may know. ``options``: its own, from the scenario; ``live``: plays are of real processes."""
 
     target: Target
     scenario: Scenario
     seed: int = 0
+    live: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, replace
 from typing import Any
 
@@ -27,11 +27,17 @@ class Site:
     operation: str
 
 
-def sites(scenario: Scenario) -> tuple[Site, ...]:
-    """Every call site × fault of a scenario: first each fault once, then its further operations."""
+#: (fault, its ``at``) → whether there is anything that it could strike
+Strikable = Callable[[type[Fault], str], bool]
+
+
+def sites(scenario: Scenario, strikable: Strikable = lambda kind, at: True) -> tuple[Site, ...]:
+    """Every call site × fault of a scenario that there is: first each fault once, then its further operations."""
     ranked: list[tuple[int, Site]] = []
     for choice in scenario.faults:
-        kind = known_faults()[choice.fault]
+        kind, at = known_faults()[choice.fault], choice.params.get("at", "")
+        if not strikable(kind, at if isinstance(at, str) else ""):
+            continue
         operations = tuple(choice.params.get("on") or kind.drawn or kind.operations) or ("",)
         ranked += [(i, Site(choice, kind, operation)) for i, operation in enumerate(operations)]
     return tuple(site for _, site in sorted(ranked, key=lambda pair: pair[0]))
@@ -39,9 +45,11 @@ def sites(scenario: Scenario) -> tuple[Site, ...]:
 
 def both_ways(site: Site) -> tuple[FaultUse, ...]:
     """A fault for good, then once: retries hide the one, only they see the other."""
-    once = draw_fault(PlainPen(), site, ())
-    lasting = 0 in site.kind.settings()["times"].metadata["choices"] and "times" not in site.choice.params
-    return (replace(once, params={**once.params, "times": 0}), once) if lasting else (once,)
+    once, times = draw_fault(PlainPen(), site, ()), site.kind.settings()["times"]
+    if 0 not in times.metadata["choices"] or "times" in site.choice.params:
+        return (once,)
+    lasting = replace(once, params={**once.params, "times": 0})
+    return lasting, once if times.default else replace(once, params={**once.params, "times": 1})
 
 
 def crash_sweep(known: Sequence[Site]) -> tuple[FaultUse, ...]:

@@ -14,6 +14,7 @@ from harness.agents._faults import Site, both_ways, crash_sweep, draw_faults, si
 from harness.agents._flows import FLOWS, Flow, Scene, fitting, patience, weighted
 from harness.agents._material import MANY_KEYS
 from harness.agents._plans import assemble, nothing_to_do, set_the_scene
+from harness.catalogue.reach import can_strike
 from harness.errors import UsageProblem
 from harness.model import FaultUse, Plan, Step
 
@@ -58,11 +59,15 @@ class Swarm(Agent):
 
     def _known(self, brief: Brief, scene: Scene) -> tuple[tuple[Flow, ...], tuple[Site, ...]]:
         # Of the abuses only the shortest: a guard that fails open under a fault needs no more.
-        known, where = fitting(scene, (*FLOWS, *ABUSES[:1])), sites(brief.scenario)
+        known = fitting(scene, (*FLOWS, *ABUSES[:1]))
+        where = sites(brief.scenario, lambda kind, at: can_strike(kind, brief.target, live=brief.live, at=at))
         if not known:
             raise nothing_to_do(self.name, brief)
         if not where:
-            raise UsageProblem(f"scenario {brief.scenario.name}: agent {self.name} needs faults to draw from")
+            raise UsageProblem(
+                f"scenario {brief.scenario.name}: agent {self.name} needs faults to draw from that "
+                f"target {brief.target.name} can have"
+            )
         return known, where
 
 

@@ -22,6 +22,8 @@ from harness.facts import (
 from harness.inputs.roles import ROLES
 from harness.model import Event, History, Plan, Step
 
+#: requests open at once, beyond which nothing can be told of whose a call is
+_MOST_OWNERS = 4
 #: what a wire tells that is no access to anything
 _NO_ACCESS = frozenset({"connection", "connect", "close", "up", "down", "begin", "rollback", "other", ""})
 
@@ -195,10 +197,10 @@ def _accepted_within(case: Case, access: Access) -> list[str]:
 
 
 def _owners(case: Case, accesses: Sequence[Access]) -> list[tuple[str, ...]]:
-    """By nesting: an access within exactly one open request is its, one within none is that of the only live job.
+    """By nesting: an access is of a request that was open, or of the only live job.
 
     Where both are there, it is whose it would be by what else is known of the connection, or of the place: some are
-    only ever seen while no request is open, some while no job lives. If that does not tell it may be of either.
+    only ever seen while no request is open, some while no job lives. If that does not tell it may be of each of them.
     """
     told = [_Instant(a, *_open_at(case, a.n)) for a in accesses]
     behind = {t.place for t in told if not t.open}
@@ -219,13 +221,13 @@ class _Instant:
         return self.access.connection or self.access.site
 
     def owners(self, behind: Set[object], ahead: Set[object]) -> tuple[str, ...]:
-        request = tuple(c.step for c in self.open if c.part == "play") if len(self.open) == 1 else ()
+        request = tuple(c.step for c in self.open if c.part == "play") if len(self.open) <= _MOST_OWNERS else ()
         job = tuple(self.live) if len(self.live) == 1 else ()
         if not self.open or self.place in behind:
             return job
         if not self.live or self.place in ahead:
             return request
-        return (*request, *job) if len(request) == len(job) == 1 else ()
+        return tuple(dict.fromkeys((*request, *job)))
 
 
 def _open_at(case: Case, n: int) -> tuple[tuple[CallMade, ...], frozenset[str]]:

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from harness.agents._brief import Brief, known_agents
 from harness.campaign._answers import Answers
+from harness.campaign.following import FollowUps
 from harness.campaign.playing import Played, Player, World, WorldFactory, choose
 from harness.campaign.progress import Listener, PlanPlayed
 from harness.campaign.search import Hit, Search
@@ -87,6 +88,15 @@ class Setting:
             self._worlds[key] = self.world_factory(target, self.variant, caps)
         return self._worlds[key]
 
+    @cached_property
+    def follow_ups(self) -> FollowUps:
+        """What is played after plans that came out clean, for all stages."""
+        if self.gated is not None:
+            return FollowUps(self.gated)
+        from harness.campaign.racing import gated
+
+        return FollowUps(gated)
+
     def close(self) -> None:
         """Close all worlds."""
         for world in self._worlds.values():
@@ -126,7 +136,13 @@ class Stage:
                 raise UsageProblem(f"no agent is called {use.agent!r}; known: {', '.join(sorted(agents))}")
             if unknown := sorted(set(use.options) - set(agents[use.agent].options)):
                 raise UsageProblem(f"agent {use.agent} has no option {unknown[0]!r}")
-            brief = Brief(target=self.target, scenario=self.scenario, seed=self._setting.seed, options=use.options)
+            brief = Brief(
+                target=self.target,
+                scenario=self.scenario,
+                seed=self._setting.seed,
+                live=not self.player.deterministic,
+                options=use.options,
+            )
 
             def drawn(plan: Plan, played: Played) -> None:
                 requests = self.tally.add(plan, played)
@@ -145,7 +161,7 @@ class Stage:
                 self._heed_silence()
 
             self._searches[use.agent] = Search(
-                agents[use.agent](), brief, self.player, known, drawn, expired, gated=self.gated
+                agents[use.agent](), brief, self.player, known, drawn, expired, follow_ups=self._follow_ups()
             )
         return self._searches[use.agent]
 
@@ -154,16 +170,14 @@ class Stage:
         """Whether its world is there, and one whose plays differ by themselves."""
         return "player" in self.__dict__ and not self.player.deterministic
 
-    @cached_property
-    def gated(self) -> Gating | None:
-        """Ways to hold calls so that they race; None where plays are reproducible and schedules do that."""
-        if self.player.deterministic:
-            return None
-        if self._setting.gated is not None:
-            return self._setting.gated
-        from harness.campaign.racing import gated
+    @property
+    def gated(self) -> Gating:
+        """Ways to hold calls so that they race."""
+        return self._setting.follow_ups.gated
 
-        return gated
+    def _follow_ups(self) -> FollowUps | None:
+        """None where plays are reproducible, and schedules make races."""
+        return None if self.player.deterministic else self._setting.follow_ups
 
     def _heed_silence(self) -> None:
         """A target of real time that hangs costs a time-out for every call: enough is enough."""

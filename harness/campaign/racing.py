@@ -25,7 +25,7 @@ from harness.model import GateUse, History, Plan, Step
 _LEAST_LEASE_MS, _MOST_LEASE_MS, _LEASE_FACTOR = 2_000, 30_000, 8
 #: how much later than the held call of the play an intruder begins, at least, so that it finds it held
 _SLACK_MS = 10
-#: what work behind an answer is given to come to its first call, if it was never seen to
+#: what work behind an answer is given at least to come to its first call, if it was never seen to
 _UNSEEN_MS = 1_000
 #: operations that a request calls more often are polls: of little interest, and hard to hit
 _MOST_TIMES = 3
@@ -144,9 +144,9 @@ def _meeting(plan: Plan, race: _Race) -> Candidates:
 
 
 def _both_pass(race: _Race, site: Site) -> bool:
-    own = [any(a.site == site for a in asked.accesses) for asked in (race.first, race.second)]
-    shared = sum(a.site == site for a in race.first.behind) if race.second.behind else 0
-    return sum(own) + shared >= 2
+    one, other = ({a.n for a in asked.accesses if a.site == site} for asked in (race.first, race.second))
+    shared = {a.n for a in race.first.behind if a.site == site} if race.second.behind else set[int]()
+    return bool(one) if race.twin else bool(one | shared and other | shared) and len(one | other | shared) >= 2
 
 
 def _procrastinating(plan: Plan, victim: Asked, intruder: Asked, conflict: Conflict) -> Candidates:
@@ -173,9 +173,9 @@ def _unseen(plan: Plan, victim: Asked, intruder: Asked) -> Candidates:
     if victim.step.do not in JOB_MAKERS:
         return
     at = [s.id for s in plan.steps].index(intruder.id)
-    later = replace(intruder.step, after_ms=max(intruder.step.after_ms, _UNSEEN_MS))
-    arranged = plan.with_steps((*plan.steps[:at], later, *plan.steps[at + 1 :]))
-    gate = GateUse(at="backend", calls=1, until_step=intruder.id, after_step=victim.id, most_ms=4 * _UNSEEN_MS)
+    wait_ms = max(intruder.step.after_ms, _UNSEEN_MS, _round_up(_LEASE_FACTOR * _took_ms(victim)))
+    arranged = plan.with_steps((*plan.steps[:at], replace(intruder.step, after_ms=wait_ms), *plan.steps[at + 1 :]))
+    gate = GateUse(at="backend", calls=1, until_step=intruder.id, after_step=victim.id, most_ms=4 * wait_ms)
     for point in ("before", "after"):
         for skip in (0, 1):
             yield replace(arranged, gates=(replace(gate, point=point, skip=skip),))

@@ -22,7 +22,7 @@ from harness.campaign.progress import (
     deaf,
 )
 from harness.campaign.search import Hit
-from harness.campaign.shrink_live import Gating, ungated
+from harness.campaign.shrink_live import Gating
 from harness.errors import ContractBroken, PlayCut, RunStopped, TargetError
 from harness.inputs.scenario import Scenario
 from harness.inputs.target import Target
@@ -185,7 +185,7 @@ class _Campaign:
         return over
 
     def _prober(self, stage: Stage, hit: Hit) -> Prober:
-        kind = Prober if stage.player.deterministic else partial(LiveProber, gated=stage.gated or ungated)
+        kind = Prober if stage.player.deterministic else partial(LiveProber, gated=stage.gated)
         return kind(
             stage.player,
             stage.scenario,

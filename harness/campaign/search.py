@@ -6,18 +6,17 @@ in plans. Known signatures are set aside, so one defect doesn't mask another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.agents._brief import Agent, Brief
 from harness.campaign._edits import size
+from harness.campaign.following import FollowUps
 from harness.campaign.playing import Judged, Played, Player
-from harness.campaign.shrink_live import Gating
 from harness.errors import ContractBroken, QHarnessError
-from harness.inputs.roles import ROLES
-from harness.model import Plan, Signature, Step
+from harness.model import Plan, Signature
 from harness.seed import derive, stream
 
 if TYPE_CHECKING:
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 #: draws that Hypothesis may spend on each new plan before a slice ends early: small searches repeat themselves
 _DRAWS_A_PLAN = 4
-#: ways to hold calls that are played after a drawn plan in which something could race
-FOLLOW_UPS = 3
 
 
 @dataclass(frozen=True)
@@ -65,8 +62,8 @@ class Search:
     expired: Callable[[], bool] = lambda: False
     #: plays that Hypothesis may spend on shrinking before plan-level shrinking takes over
     hypothesis_plays: int = 20
-    #: where plays differ by themselves: ways to make a race hit, tried after a plan that came out clean; None: no such
-    gated: Gating | None = None
+    #: where plays differ by themselves: what is played after a plan that came out clean, so that races hit
+    follow_ups: FollowUps | None = None
     slices: int = 0
     dealt: int = 0
     _deck: tuple[Plan, ...] | None = None
@@ -120,29 +117,18 @@ class Search:
         played = self._play(plan, allowance)
         if new := self.news(played.judged):
             return Hit(new[0], plan, plan, 0, new[1:])
-        for follow in self._follow_ups(plan, played):
+        for follow in self.follow_ups.after(plan, played.history) if self.follow_ups else ():
             if self.expired() or allowance.left <= 0:
                 break
             if new := self.news(self._play(follow, allowance).judged):
                 return Hit(new[0], follow, follow, 0, new[1:])
         return None
 
-    def _follow_ups(self, plan: Plan, played: Played) -> Iterable[Plan]:
-        if self.gated is None or sum(changes(s) for s in plan.steps) < 2:
-            return ()
-        return self.gated(plan, played.history, FOLLOW_UPS)
-
     def _play(self, plan: Plan, allowance: _Allowance) -> Played:
         allowance.used += 1
         played = self.player.play(plan)
         self.drawn(plan, played)
         return played
-
-
-def changes(step: Step) -> bool:
-    """Whether a step may change something."""
-    role = ROLES.get(step.do)
-    return role is not None and not role.reads
 
 
 @dataclass
@@ -179,7 +165,7 @@ class _Hunt:
         try:
             found = self._generating(plan) if self.signature is None else self._shrinking(plan)
         except QHarnessError as error:
-            if self.search.gated is None:
+            if self.search.follow_ups is None:
                 raise
             self.error = error
             raise _Enough from None
@@ -199,7 +185,7 @@ class _Hunt:
         if hit is None:
             return False
         self.signature, self.also, self.first, self.smallest = hit.signature, hit.also, hit.plan, hit.plan
-        if search.gated is not None:
+        if search.follow_ups is not None:
             # Hypothesis's cuts need plays that do not miss, and a held plan is none that it drew
             raise _Enough
         return True

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from harness.campaign.playing import Played, Player, World
 from harness.campaign.repeating import REPEATS, fresh_noise, repeat, shuffled
-from harness.campaign.search import FOLLOW_UPS
 from harness.campaign.shrink_live import is_race
 from harness.commands._interrupt import Interrupts
 from harness.commands._modes import Mode, make_world
@@ -34,6 +33,10 @@ def plan_files(paths: Iterable[Path]) -> Iterator[Path]:
         if not files:
             raise UsageProblem(f"{path} holds no finding")
         yield from files
+
+
+#: ways to hold calls that are tried for a race that does not show by itself
+_HELD = 3
 
 
 @dataclass
@@ -134,7 +137,7 @@ def _held(player: Player, stored: StoredPlan, played: Played) -> tuple[Played | 
     from harness.campaign.racing import gated
 
     numbers = {s.id: i for i, s in enumerate(stored.plan.steps, 1)}
-    for plan in gated(stored.plan, played.history, FOLLOW_UPS):
+    for plan in gated(stored.plan, played.history, _HELD):
         again = player.play(plan)
         if stored.signature in again.judged.violations:
             return again, "; ".join(gate_in_words(g, numbers) for g in plan.gates) or "together"

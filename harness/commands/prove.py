@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +13,7 @@ import click
 from harness.commands._options import (
     DEFAULT_TARGET,
     Ids,
+    Seconds,
     find_scenarios,
     find_target,
     format_option,
@@ -20,7 +23,9 @@ from harness.commands._options import (
 from harness.commands._terminal import emit, paint_for
 
 if TYPE_CHECKING:
-    from harness.results import ProofResult
+    from harness.campaign.prove import Defect
+    from harness.inputs.target import Target
+    from harness.results import DefectModes, ModesProof, ProofResult
 
 _Count = click.IntRange(min=0)
 
@@ -34,6 +39,24 @@ _Count = click.IntRange(min=0)
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Seeds a defect.")
 @click.option("--correct-seeds", type=_Count, default=1, show_default=True, help="Seeds, correct build.")
 @click.option("--correct-plans", type=_Count, default=400, show_default=True, help="Plans a seed there.")
+@click.option(
+    "--mode",
+    type=click.Choice(["simulated", "live"]),
+    default="simulated",
+    show_default=True,
+    help="live: both modes, on real processes as well.",
+)
+@click.option("--budget-per-defect", type=Seconds(), default=600.0, help="Live: for each defect.  [default: 10m]")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Live: defects at once.")
+@click.option(
+    "--results",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("reports/proof/live.ndjson"),
+    show_default=True,
+    help="Live: a line for each defect, as it comes.",
+)
+@click.option("--resume", is_flag=True, help="Live: leave out the defects that --results knows.")
+@click.option("--into", type=click.Path(dir_okay=False, path_type=Path), hidden=True)
 @format_option("text", "json")
 def prove(
     *,
@@ -45,6 +68,12 @@ def prove(
     seeds: int,
     correct_seeds: int,
     correct_plans: int,
+    mode: str,
+    budget_per_defect: float,
+    jobs: int,
+    results: Path,
+    resume: bool,
+    into: Path | None,
     format_: str,
 ) -> int:
     """Prove the tool: find each planted defect by the rule that names it.
@@ -53,6 +82,10 @@ def prove(
     it. It counts only if such a rule is broken on every seed, the same plan
     does not break it on the correct build, and another process replays the
     finding. Any alarm on the correct build, shown again or not, is a failure.
+
+    With --mode live each defect is looked for in both modes, on real
+    processes for so long; there it counts if another process sees it again
+    and the same plan leaves the correct build clean three times.
 
     Exit 0 if all is proved; 2 if the correct build had problems or played
     fewer plans than asked; else 1.
@@ -64,6 +97,9 @@ def prove(
     if list_only:
         _list([{"id": d.id, "area": d.area, "title": d.title} for d in chosen], format_)
         return 0
+    if mode == "live":
+        live = _Live(target_path or shipped(DEFAULT_TARGET), scenarios, budget_per_defect, plans_per_defect, results)
+        return live.lane(target, chosen, into) if into else live.run(chosen, jobs, resume, format_)
 
     from harness.campaign.prove import Scope
     from harness.campaign.prove import prove as run_proof
@@ -84,6 +120,73 @@ def prove(
         proof = run_proof(interrupts.world, target, loaded, chosen, scope=scope, replayer=replayer, listen=listen)
         interrupts.check()
     return _show(proof, format_)
+
+
+@dataclass(frozen=True)
+class _Live:
+    """The proof on real processes: the pool of lanes, or one lane of it."""
+
+    target_path: str
+    scenario_paths: tuple[str, ...]
+    seconds: float
+    simulated_plans: int
+    results: Path
+
+    def run(self, defects: Sequence[Defect], jobs: int, resume: bool, format_: str) -> int:
+        """All defects, several at once; the table at the end, whatever the end is."""
+        from harness.commands._interrupt import Interrupts
+        from harness.commands._proof_pool import Pool, Results, lane_command
+
+        results = Results.open(self.results, resume)
+        arguments = [*self.scenario_paths, "--target", self.target_path, "--budget-per-defect", f"{self.seconds:g}"]
+        arguments += ["--plans-per-defect", str(self.simulated_plans)]
+        pool = Pool(command=lane_command(arguments, self.results), jobs=jobs, seconds=self.seconds, told=_tell_of_lane)
+        with Interrupts() as interrupts:
+            proof = pool.run(defects, results, interrupts)
+        return _show_modes(proof, format_)
+
+    def lane(self, target: Target, defects: Sequence[Defect], into: Path) -> int:
+        """Defects in this process, each appended to a file."""
+        from harness.commands._interrupt import Interrupts
+        from harness.commands._progress import Lines
+        from harness.commands._proof_lane import Lane, try_defect
+        from harness.commands._proof_pool import Results
+
+        lane = Lane(
+            target=target,
+            target_path=self.target_path,
+            scenarios=find_scenarios(self.scenario_paths),
+            scenario_paths=self.scenario_paths,
+            seconds=self.seconds,
+            simulated_plans=self.simulated_plans,
+            folder=into.parent / "findings",
+        )
+        with Interrupts("live") as interrupts, Lines() as lines:
+            for defect in defects:
+                Results(into).append(try_defect(lane, defect, interrupts, lines))
+                interrupts.check()
+        return 0
+
+
+def _tell_of_lane(result: DefectModes, number: int, of: int) -> None:
+    from harness.commands._terminal import note
+
+    live = result.live
+    found = live is not None and live.found
+    why = "" if live is None or found else f": {live.why}"
+    took = f" in {live.seconds:.0f} s, {live.plans} plans, {live.steps} steps" if live is not None and found else ""
+    note(f"[{number}/{of}] {result.id}: {result.seen}{took}{why}")
+
+
+def _show_modes(proof: ModesProof, format_: str) -> int:
+    from harness.reporters import _modes
+    from harness.reporters.document import dumps
+
+    if format_ == "json":
+        emit(dumps(_modes.document(proof)))
+    else:
+        emit(_modes.text(proof, paint_for(sys.stdout)))
+    return int(proof.exit_code)
 
 
 def _list(defects: Sequence[Mapping[str, str]], format_: str) -> None:

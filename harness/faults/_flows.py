@@ -21,6 +21,8 @@ class WireFault(Fault, ABC):
 
     layer: ClassVar[Layer] = "tcp"
     service: ClassVar[str] = ""
+    #: it shows only where the wire speaks TLS
+    needs_tls: ClassVar[bool] = False
 
 
 def lasting() -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from harness.faults._delays import DISTRIBUTION_HELP, DISTRIBUTIONS, LONGEST_MS, draw_ms, duration_ms
-from harness.faults._statements import CONNECT, STATEMENTS, WHEN_HELP, SqlFault
+from harness.faults._statements import STATEMENTS, WHEN_HELP, SqlFault
 from harness.injection import Act, Call, Proceed, setting
 
 
@@ -19,9 +19,8 @@ class SqlDelay(SqlFault):
     """
 
     name: ClassVar[str] = "sql_delay"
-    operations: ClassVar[tuple[str, ...]] = (*STATEMENTS, CONNECT)
+    operations: ClassVar[tuple[str, ...]] = STATEMENTS
     drawn: ClassVar[tuple[str, ...]] = ("select", "insert", "update", "commit")
-    evidence: ClassVar[tuple[str, ...]] = ("Shopify/toxiproxy#50",)
 
     ms: int = duration_ms(1_000, "how long", 1_000, 5_000, 30_000)
     when: str = setting("before", WHEN_HELP, ("before", "after"))

@@ -19,6 +19,7 @@ class TlsCertificate(WireFault):
     """
 
     name: ClassVar[str] = "tls_certificate"
+    needs_tls: ClassVar[bool] = True
     operations: ClassVar[tuple[str, ...]] = (CONNECT,)
 
     times: int = lasting()

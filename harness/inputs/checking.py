@@ -114,7 +114,10 @@ def _scenario_problems(root: Node, scenario: Scenario, target: Target) -> Iterat
     services = {families.doubles()[d.double].service for d in target.doubles} | {"target"}
     for name in scenario.must_fire:
         service, layer = known_faults()[name].service, known_faults()[name].layer
-        if layer != "process" and service not in services:
+        if not service and not (target.live and target.live.wires):
+            what = f"{name} strikes what passes a wire, and target {target.name} has none"
+            yield _item(entries["must_fire"], name).problem(what, "Write one under live: wires: in target.yaml.")
+        elif service and layer != "process" and service not in services:
             yield _item(entries["must_fire"], name).problem(
                 f"{name} strikes the service {service!r}, for which target {target.name} has no double"
             )

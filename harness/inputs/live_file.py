@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 from harness.inputs import families
 from harness.inputs.nodes import Node, Section
-from harness.inputs.target import DoubleUse, Fresh, Live, ProcessUse, Ready, WireUse
+from harness.inputs.target import DoubleUse, Fresh, Hook, Live, ProcessUse, Ready, WireUse
 
 _KINDS: tuple[Literal["process", "compose", "url"], ...] = ("process", "compose", "url")
-_COMMON = ("settings", "pace", "fresh", "wires", "allow", "stop")
+_COMMON = ("settings", "pace", "fresh", "ageing", "wires", "allow", "stop")
 _KEYS = {
     "process": ("process", *_COMMON),
     "compose": ("compose", "serves", *_COMMON),
@@ -41,6 +41,7 @@ def read_live(node: Node, base: Path, doubles: Sequence[DoubleUse]) -> Live:
         settings=section.read("settings", Node.words, {}),
         pace=section.read("pace", lambda n: n.number(0.01, 1_000), 1.0),
         fresh=_fresh(section, kind),
+        ageing=section.read("ageing", _hook, None),
         doubles=section.read("doubles", lambda n: _addresses(n, [d.double for d in doubles]), {}),
         wires=section.read("wires", _wires, ()),
         allow=section.read("allow", lambda n: tuple(_address(i) for i in n.listing()), ()),
@@ -151,7 +152,7 @@ def _fresh(section: Section, kind: str) -> Fresh:
         raise node.problem("says more or less than one way", "Write one of restart, tenants: {…}, reset: {…}.")
     if (tenants := inner.get("tenants")) is not None:
         return _tenants(tenants)
-    return _reset(inner.need("reset"))
+    return Fresh(way="reset", reset=_hook(inner.need("reset")))
 
 
 def _tenants(node: Node) -> Fresh:
@@ -163,12 +164,11 @@ def _tenants(node: Node) -> Fresh:
     )
 
 
-def _reset(node: Node) -> Fresh:
+def _hook(node: Node) -> Hook:
     section = node.section("command", "http")
     if len(section.entries) != 1:
-        raise node.problem("says more or less than one way", "Write {command: [...]} or {http: POST /reset}.")
-    request = section.read("http", _request, "")
-    return Fresh(way="reset", command=section.read("command", _command, ()), request=request)
+        raise node.problem("says more or less than one way", "Write {command: [...]} or {http: POST /test/reset}.")
+    return Hook(command=section.read("command", _command, ()), request=section.read("http", _request, ""))
 
 
 def _request(node: Node) -> str:

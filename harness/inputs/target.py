@@ -173,6 +173,14 @@ class WireUse:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hook:
+    """A command, or METHOD /path on the target, by which a test changes what no user could."""
+
+    command: tuple[str, ...] = ()
+    request: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fresh:
     """How a play gets a world that no other play has touched.
 
@@ -184,9 +192,7 @@ class Fresh:
     way: Literal["restart", "tenants", "reset"] = "restart"
     count: int = 1
     settings: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
-    #: METHOD /path on the target
-    request: str = ""
+    reset: Hook = Hook()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +210,8 @@ class Live:
     #: how many times faster than the contract says the target was told to be
     pace: float = 1.0
     fresh: Fresh = Fresh()
+    #: lets {s} seconds have passed for the target
+    ageing: Hook | None = None
     #: double → base URL under which the target reaches it (url targets; we listen there)
     doubles: Mapping[str, str] = field(default_factory=dict)
     wires: tuple[WireUse, ...] = ()

@@ -84,10 +84,8 @@ class Connection:
         except Unreadable:
             await self._as_it_is()
         finally:
-            for inlet in (self._up, self._down):
-                inlet.look().cancel()
-                await asyncio.gather(inlet.look(), return_exceptions=True)
-            self._drop()
+            await self._up.aclose()
+            await self._drop()
 
     # ------------------------------------------------------------ one request
 
@@ -158,6 +156,9 @@ class Connection:
         sending = asyncio.get_running_loop().create_task(self._send(asked.message))
         try:
             return await self._passed(asked, sending)
+        except Unreadable:
+            self._up.unread(asked.message.taken())
+            raise
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
@@ -175,6 +176,9 @@ class Connection:
             self._told(asked, None, intact=False)
             await self._client.finish(reset=cut.reset)
             return False
+        except Unreadable:
+            self._down.unread(reply.taken())
+            raise
         self._told(asked, _status(reply), intact=True)
         if is_switched(reply):
             await self._as_it_is()
@@ -261,6 +265,9 @@ class Connection:
             return _broken(reply, asked, reset=cut.reset)
         except ConnectionError:
             return _broken(reply, asked, reset=True)
+        except Unreadable:
+            self._down.unread(reply.taken())
+            raise
         finally:
             if sending is not None:
                 sending.cancel()
@@ -296,15 +303,16 @@ class Connection:
         """A connection on which the dependency can be asked. Raises ConnectionError."""
         if not self._spent:
             return
-        self._drop()
+        await self._drop()
         try:
             self._upstream = await self._wire.dial(self._client.connection)
         except OSError as error:
             raise ConnectionResetError("the dependency is not there") from error
         self._down, self._spent = Inlet(self._upstream), False
 
-    def _drop(self) -> None:
+    async def _drop(self) -> None:
         """Give back a connection that was made here; the one that was given is its owner's."""
+        await self._down.aclose()
         if self._upstream is not self._given:
             self._upstream.close()
 

@@ -21,6 +21,8 @@ HEADER_LIMIT_BYTES = 64 * 1024
 BODY_LIMIT_BYTES = 8 * 1024 * 1024
 #: said of the connection or of how a body travels, not of the message
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "proxy-connection", "te"})
+#: the one interim answer that is the last
+_SWITCHING = 101
 _STREAMED = ("text/event-stream", "application/x-ndjson", "multipart/x-mixed-replace")
 
 
@@ -65,7 +67,7 @@ class Message:
         """One event of the parser; whether there may be another."""
         if isinstance(event, h11.Request | h11.Response):
             self.head = event
-        elif isinstance(event, h11.InformationalResponse):
+        elif isinstance(event, h11.InformationalResponse) and event.status_code != _SWITCHING:
             self.interims += 1
         elif isinstance(event, h11.Data):
             self.size_bytes += len(event.data)
@@ -135,6 +137,16 @@ class Inlet:
         if behind:
             message.raw[-1] = message.raw[-1][: len(message.raw[-1]) - len(behind)]
             self.pending = behind
+
+    def unread(self, data: bytes) -> None:
+        """Put back what couldn't be understood."""
+        self.pending = data + self.pending
+
+    async def aclose(self) -> None:
+        """Nobody reads any more."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
 
     async def rest(self) -> bytes:
         """What came and was not read, from here on nobody reads here. Raises ConnectionError."""

@@ -27,6 +27,8 @@ from harness.wires._wire import Passage
 #: rows that are looked at for keys
 _MOST_ROWS = 16
 _ENDS_EXECUTE = ("C", "s", "I")
+#: messages that say how something went
+ENDS = (*_ENDS_EXECUTE, "E", "Z")
 
 
 @dataclass(eq=False)
@@ -42,8 +44,10 @@ class Unit:
     passage: Passage | None = None
     #: its answer is kept here until it is told what to do with it; None: it goes to the client at once
     held: bytearray | None = None
-    #: a part of the answer has left already
+    #: a part of the answer has left already …
     streamed: bool = False
+    #: … which ended so many bytes before the end of a message
+    torn_bytes: int = 0
     #: nobody asked for it but the wire: its answer is nobody's
     mute: bool = False
     sent: bool = False
@@ -90,7 +94,8 @@ class Exchange:
         self.skips = False
         #: the client copies data in
         self.copies = False
-        #: notifications and parameters that came while an answer was nobody's
+        #: an answer is held, or nobody's: notifications that come with it are kept, for they must not go with it
+        self.keeps_aside = False
         self.aside = bytearray()
         self._described: deque[Prepared] = deque()
         self._describing: Prepared | None = None
@@ -113,6 +118,8 @@ class Exchange:
             return self._ready(heard.payload[:1].decode("latin1"))
         if kind == "E":
             return self._failed(heard.payload)
+        if kind in ("A", "S") and self.keeps_aside:
+            self.aside += message(kind, heard.payload)
         front = self.pending[0] if self.pending else None
         if front is None:
             self._tell_of_statement(heard)
@@ -173,8 +180,6 @@ class Exchange:
             described = front.columns or self._columns_known(front.bound)
             for key in row_keys(front.bound.statement.tables[0], described, payload):
                 front.keys.setdefault(key)
-        elif kind in ("A", "S") and front.mute:
-            self.aside += message(kind, payload)
         elif kind in ("t", "T", "n"):
             self._tell_of_statement(heard, front)
 

@@ -136,6 +136,11 @@ class ServerMessages:
         #: so many rows are told of, too
         self.rows = 0
 
+    @property
+    def torn(self) -> tuple[int, int]:
+        """Where the last chunk ended: so many bytes into a header, or so many before the end of a payload."""
+        return len(self._head), self._left if self._inside else 0
+
     def feed(self, chunk: bytes) -> list[Heard]:
         """The messages that end in this chunk, without rows and copied data."""
         found: list[Heard] = []

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from harness.clock import Clock
 from harness.facts import WirePassed
 from harness.flow import Flow
-from harness.injection import Call, Injector
+from harness.injection import Call, Injector, Layer
 from harness.inputs.target import WireUse
 from harness.recording import Recorder
 from harness.wires._stream import Direction, Operation, Stream, break_socket, held, over
@@ -46,6 +46,8 @@ class Wire(ABC):
 
     #: the protocol, as target.yaml says it
     name: ClassVar[str] = ""
+    #: of the calls that it lets faults disturb
+    layers: ClassVar[tuple[Layer, ...]] = ("tcp",)
 
     def __init__(self, use: WireUse, line: Line) -> None:
         self.use, self.line = use, line
@@ -295,7 +297,7 @@ def _tls(options: Mapping[str, Any]) -> tuple[Authority | None, ssl.SSLContext |
     if not options.get("tls") and not options.get("to_tls"):
         return None, None
     # cryptography is loaded by those who need it
-    from harness.wires._tls import authority_of, towards  # noqa: PLC0415
+    from harness.wires._tls import authority_of, towards
 
     return authority_of(options), towards(options)
 

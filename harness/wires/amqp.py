@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from harness.injection import Layer
 from harness.inputs.target import WireUse
 from harness.wires._amqp_channel import Channel, Held, Sent
 from harness.wires._amqp_frames import (
@@ -44,6 +45,7 @@ class Amqp(Wire):
     """Frames, both ways."""
 
     name: ClassVar[str] = "amqp"
+    layers: ClassVar[tuple[Layer, ...]] = ("tcp", "queue")
 
     def __init__(self, use: WireUse, line: Line) -> None:
         super().__init__(use, line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from harness.injection import Layer
 from harness.inputs.http_wire import http_options
 from harness.inputs.target import WireUse
 from harness.wires._http_exchange import Connection
@@ -20,6 +21,7 @@ class Http(Wire):
     """
 
     name: ClassVar[str] = "http"
+    layers: ClassVar[tuple[Layer, ...]] = ("tcp", "http")
 
     def __init__(self, use: WireUse, line: Line) -> None:
         super().__init__(use, line)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from harness.errors import ContractBroken
-from harness.injection import Call
+from harness.injection import Call, Layer
 from harness.sql import SqlAnswer
-from harness.wires._postgres_exchange import Exchange, Unit
+from harness.wires._postgres_exchange import ENDS, Exchange, Unit
 from harness.wires._postgres_messages import (
     CANCEL,
     FLUSH,
@@ -47,6 +47,7 @@ class Postgres(Wire):
     """Between a target and a PostgreSQL server, protocol version 3."""
 
     name: ClassVar[str] = "postgres"
+    layers: ClassVar[tuple[Layer, ...]] = ("tcp", "sql")
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -93,6 +94,8 @@ class _Connection:
         self._holder: Unit | None = None
         self._over = asyncio.Event()
         self._upstream_ended = False
+        #: the client is not told yet that there is nobody any more
+        self._dead = False
         self._passages: set[Passage] = set()
 
     def leave(self) -> None:
@@ -293,14 +296,18 @@ class _Connection:
         if not unit.sent:
             # without a Flush the server may keep its answer until Sync
             unit.data += b"" if unit.to_ready else FLUSH
-            await self._hold(unit)
+            if unit.held is not None:
+                self._hold(unit)
             await self._send(unit)
             await self._answered(unit)
         return unit.answer
 
-    async def _hold(self, unit: Unit) -> None:
-        if unit.held is not None or unit.mute:
-            self._holder = unit
+    def _hold(self, unit: Unit | None) -> None:
+        """What the server says from now on is this unit's; None: it goes to the client."""
+        self._holder = unit
+        self._exchange.keeps_aside = unit is not None
+        if unit is None:
+            self._exchange.aside.clear()
 
     async def _answered(self, unit: Unit) -> None:
         """Until it is over; what the client has to say for it meanwhile goes up."""
@@ -349,11 +356,13 @@ class _Connection:
             await self._forward(unit)
         await self._deliver(unit, answer.rows if answer.ours else None)
         if answer.end == "after":
+            if answer.reset:
+                await self._spoken()
             await self._cut(reset=answer.reset)
 
     async def _deliver(self, unit: Unit, rows: bytes | None = None) -> None:
         """What was held goes on its way."""
-        self._holder = None
+        self._hold(None)
         held = bytes(unit.held or b"")
         unit.held = None
         if rows is not None and (parts := split_rows(held)) is not None:
@@ -372,13 +381,15 @@ class _Connection:
             await self._cut(reset=False)
         if not unit.sent:
             await self._messages.pass_rest(None)
+        # a message of which a part has left already is ended
+        torn = bytes(unit.held or b"")[: unit.torn_bytes]
         unit.held = None
         if not unit.broken and self._must_fail(unit):
             unit.status = await self._fail(unit)
-        self._holder = None
+        aside = bytes(self._exchange.aside)
+        self._hold(None)
         end = ready_for_query(unit.status or self._exchange.status) if unit.to_ready else b""
-        aside, self._exchange.aside = bytes(self._exchange.aside), bytearray()
-        await self._client.write(error + aside + end)
+        await self._client.write(torn + error + aside + end)
         self._left(unit, delivered=False)
         if self._upstream_ended:
             self._client.end()
@@ -400,10 +411,16 @@ class _Connection:
             # a COMMIT that fails leaves no failed transaction behind: it is rolled back
             simple, data = True, message("Q", b"ROLLBACK\0")
         poisoned = Unit("simple" if simple else "execute", data, to_ready=unit.to_ready, mute=True)
-        self._holder = poisoned
+        self._hold(poisoned)
         await self._send(poisoned)
         await self._answered(poisoned)
         return poisoned.status
+
+    async def _spoken(self) -> None:
+        """End upstream, and wait for the client's next word: a reset before it would take the answer along."""
+        self._dead = True
+        self._upstream.end()
+        await self._messages.more()
 
     async def _cut(self, *, reset: bool) -> None:
         """End the connection: first upstream, so that nothing more of it takes effect."""
@@ -428,18 +445,21 @@ class _Connection:
         while chunk := await self._upstream.read():
             over: list[Unit] = []
             self._server.rows = self._exchange.rows_wanted()
+            ends = False
             for heard in self._server.feed(chunk):
                 over += self._exchange.hear(heard)
-            await self._emit(chunk)
+                ends = ends or heard.kind in ENDS
+            await self._emit(chunk, ends=ends)
             self._finish(over)
         self._upstream_ended = True
         gone = self._exchange.lose()
         holder = self._holder
         self._finish(gone)
-        if holder is None:
+        if holder is None and not self._dead:
             self._client.end()
 
-    async def _emit(self, chunk: bytes) -> None:
+    async def _emit(self, chunk: bytes, *, ends: bool) -> None:
+        """To the client, or to what is held; ``ends``: something of the answer is decided in this chunk."""
         holder = self._holder
         if holder is None:
             await self._client.write(chunk)
@@ -447,10 +467,13 @@ class _Connection:
         if holder.mute or holder.held is None:
             return
         holder.held += chunk
-        if holder.talks or len(holder.held) > _HELD_BYTES:
+        if not ends and (holder.talks or len(holder.held) > _HELD_BYTES):
             # it has to be seen now, or is too long to be kept: only what comes behind it can still be held
-            data, holder.held = bytes(holder.held), bytearray()
+            head_bytes, holder.torn_bytes = self._server.torn
+            whole = len(holder.held) - head_bytes
+            data, holder.held = bytes(holder.held[:whole]), holder.held[whole:]
             holder.streamed = True
+            self._exchange.aside.clear()
             await self._client.write(data)
 
     def _finish(self, over: list[Unit]) -> None:

@@ -18,6 +18,7 @@ from dataclasses import replace
 from fnmatch import fnmatch
 from typing import Any, ClassVar
 
+from harness.injection import Layer
 from harness.inputs.target import WireUse
 from harness.wires._messages import Message, MessageCall, Outcome, Passing
 from harness.wires._redis_link import Link, Reply, Slot, Transaction
@@ -49,6 +50,7 @@ class Redis(Wire):
     """RESP, both ways."""
 
     name: ClassVar[str] = "redis"
+    layers: ClassVar[tuple[Layer, ...]] = ("tcp", "queue")
 
     def __init__(self, use: WireUse, line: Line) -> None:
         super().__init__(use, line)

@@ -145,8 +145,10 @@ def backend_faults() -> Mapping[str, type[Fault]]:
 
 def needs_plan(kind: type[Fault]) -> str:
     """Why a backend that stands alone can't take a fault; empty if it can."""
-    if kind.layer == "process":
+    if kind.layer == "process" or kind.needs_processes:
         return "it strikes the pipeline's process"
+    if not kind.service:
+        return "it strikes what passes between the pipeline and its store, its queue or another dependency"
     return "" if kind.service == "backend" else f"it strikes the {kind.service} service"
 
 

@@ -292,6 +292,14 @@ class _Scene:
     def align(self, calls: int) -> None:
         """The schedule decides what meets whom."""
 
+    def hindrance(self, ms: float) -> str:
+        """Virtual time knows none."""
+        return ""
+
+    async def pass_time(self, ms: float) -> None:
+        """It is the loop's."""
+        await self.clock.sleep_ms(ms)
+
     async def impose(self) -> None:
         """Put the contract in force."""
         await self.staging.impose()

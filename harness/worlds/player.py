@@ -37,13 +37,19 @@ Failure = Literal["timeout", "broken", "down"]
 
 
 class Transport(Protocol):
-    """How calls reach the target."""
+    """How calls, and time, reach the target."""
 
     async def send(self, outgoing: Outgoing, timeout_ms: float) -> Answer | Failure:
         """One request; never raises for what the target does."""
 
     def align(self, calls: int) -> None:
         """The next so many calls are meant to arrive together."""
+
+    def hindrance(self, ms: float) -> str:
+        """Why so much time can't be let pass; "" if it can."""
+
+    async def pass_time(self, ms: float) -> None:
+        """Let time pass for the target, by waiting or by moving its clock."""
 
 
 class Told(Protocol):
@@ -110,8 +116,11 @@ class Player:
     async def _do(self, step: Step, answers: Mapping[str, asyncio.Future[CallAnswered | None]]) -> CallAnswered | None:
         if step.do == "wait":
             milliseconds = int(step.params.get("ms", 0))
+            if hindered := self.transport.hindrance(milliseconds):
+                self._skip(step, hindered)
+                return None
             self.recorder.record(Waited(step=step.id, ms=milliseconds))
-            await self.clock.sleep_ms(milliseconds)
+            await self.transport.pass_time(milliseconds)
             return None
         actor, binding = self.target.actors.get(step.actor), self.target.bindings.get(step.do)
         if actor is None or binding is None:

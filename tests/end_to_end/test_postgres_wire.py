@@ -288,3 +288,16 @@ def test_gates_force_a_lost_update(server: PostgresServer, wire: Running) -> Non
     held = [e.fact for e in wire.events if isinstance(e.fact, GateHeld) and e.phase == "ok"]
     assert [h.why for h in held if h.gate == 0] == ["met", "met"]
     assert sum(lost(server, wire) for _ in range(10)) <= 2
+
+
+@pytest.mark.parametrize("size", [100, 3_000_000])
+def test_an_error_behind_rows_that_have_left(server: PostgresServer, wire: Running, size: int) -> None:
+    """An answer too long to be held ends with the error, between two messages, and the session goes on."""
+    with fresh(server.url_at(wire.port)) as c:
+        asked = f"select repeat('x', {size}) from generate_series(1, {8_000_000 // size})"
+        for _ in range(5):
+            wire.play([use("sql_error", sqlstate="57014", when="after", on=["select"])])
+            assert failing(lambda: c.execute(asked))[0] == "QueryCanceled"
+            assert c.info.transaction_status.name == "INERROR"
+            c.rollback()
+            assert c.execute("select 1").fetchall() == [(1,)]

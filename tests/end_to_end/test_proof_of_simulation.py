@@ -25,7 +25,7 @@ PLAN = Plan(
     scenario="test",
     steps=(
         Step(id="s1", do="submit_job", actor="alice", params={"shots": 100, "payload": [0.5]}),
-        Step(id="s2", do="create_change", actor="alice", params={"shots": 100, "payload": [0.5], "subject": "simulator"}),
+        Step(id="s2", do="create_change", actor="alice", params={"shots": 100, "payload": [0.5]}),
         Step(id="s3", do="list_jobs", actor="alice"),
     ),
 )  # fmt: skip

@@ -33,8 +33,13 @@ class Names:
     """What there is: localhost, this machine, and what is allowed."""
 
     def __init__(self, allowed: Mapping[str, str]) -> None:
+        self._allowed = {address: name for name, address in allowed.items() if name != "localhost"}
         host = socket.gethostname().lower()
         self._known = {**allowed, "localhost": "127.0.0.1", host: "127.0.0.1", host.split(".")[0]: "127.0.0.1"}
+
+    def at(self, address: str) -> str:
+        """The name of which this address is ours alone, for what is allowed; else empty."""
+        return self._allowed.get(address, "")
 
     def is_known(self, question: Question) -> bool:
         """Whether asking for it is no leak."""

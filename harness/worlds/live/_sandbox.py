@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from harness.worlds.live import _decoys, _names, _namespaces, _relaying
+from harness.worlds.live import _decoys, _filtering, _names, _namespaces, _relaying
 from harness.worlds.live._guarding import Order
 from harness.worlds.live._loop import Loop
 from harness.worlds.live._messages import Channel
@@ -32,7 +32,9 @@ def enter(order: Order, relay: Channel | None) -> Watch:
             allowed = _relaying.entries(order.allow)
             if relay is not None:
                 _relaying.open_inside(allowed, loop, relay)
-            return _watch(allowed, loop, report, outside)
+            sniffer = _watch(allowed, loop, report, outside)
+            _filtering.bar_families()
+            return sniffer
         except OSError as error:
             raise _namespaces.NotPermitted(f"the sandbox can't be set up here ({error})") from error
 

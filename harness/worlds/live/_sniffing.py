@@ -25,7 +25,7 @@ _MOST_BYTES = 2048
 _MOST_PACKETS_A_TURN = 64
 _FLOWS = 4096
 #: of the same kind, then it is known; the rest is only answered
-_MOST_ALIKE = 200
+_MOST_ALIKE = 50
 _PROTOCOLS = {_packets.TCP: "tcp", _packets.UDP: "udp", _packets.ICMP: "icmp", _packets.ICMP_V6: "icmp"}
 _ANSWERED_ERRORS = (errno.ENETUNREACH, errno.EPERM, errno.EINVAL, errno.EAFNOSUPPORT, errno.ENOBUFS)
 
@@ -75,13 +75,12 @@ class Sniffer:
         if (packet.to, packet.to_port) in self._allowed:
             return
         question = _names.parse(packet.payload) if packet.to_port == _DNS_PORT else None
-        process = process_of(packet.protocol, packet.source_port)
-        self._tell(packet, question.name if question else "", process)
-        self._answer(packet, question)
+        self._tell(packet, question.name if question else "")
+        self._answer(packet, question)  # only now: whoever asked must still be there to be looked for
 
     def asked(self, question: _names.Question, source_port: int) -> None:
         """A name was asked at our own name server."""
-        if self._names.is_known(question):
+        if self._names.is_known(question) or self._is_enough("dns", question.name):
             return
         process = process_of(_packets.UDP, source_port)
         # a resolver asks for both kinds of address, and again with a suffix
@@ -89,19 +88,27 @@ class Sniffer:
             self._report(RESOLVERS[0], _DNS_PORT, "dns", question.name, process)
 
     def _refused(self, packet: Packet) -> None:
-        """Nobody listens there, here. Outside somebody does: was it meant?"""
-        port = packet.source_port
+        """Nobody listens there, here. Is it a host of which only another port is allowed, or does somebody outside?"""
+        port, name = packet.source_port, self._names.at(packet.source)
         if self.dialled.get(port):
             self.dialled[port] -= 1
-        elif port in self._outside.listening() and port not in listening("/proc/self/net/tcp", "/proc/self/net/tcp6"):
-            self._report(packet.source, port, "tcp", "", process_of(_packets.TCP, packet.to_port))
+        elif name or self._is_elsewhere(port):
+            self._report(packet.source, port, "tcp", name, process_of(_packets.TCP, packet.to_port))
 
-    def _tell(self, packet: Packet, name: str, process: int) -> None:
+    def _is_elsewhere(self, port: int) -> bool:
+        here = listening("/proc/self/net/tcp", "/proc/self/net/tcp6")
+        return port in self._outside.listening() and port not in here
+
+    def _tell(self, packet: Packet, name: str) -> None:
         protocol = _PROTOCOLS.get(packet.protocol, str(packet.protocol))
-        alike = (protocol, packet.to, packet.to_port, name)
-        if self._is_new(*alike, packet.source, packet.source_port) and self._alike.get(alike, 0) < _MOST_ALIKE:
-            self._alike[alike] = self._alike.get(alike, 0) + 1
-            self._report(packet.to, packet.to_port, protocol, name, process)
+        what = (protocol, packet.to, packet.to_port, name)
+        if self._is_new(*what, packet.source, packet.source_port) and not self._is_enough(*what):
+            self._report(packet.to, packet.to_port, protocol, name, process_of(packet.protocol, packet.source_port))
+
+    def _is_enough(self, *what: object) -> bool:
+        """Somebody tries again and again: looking for him each time would leave us no time for anything else."""
+        self._alike[what] = self._alike.get(what, 0) + 1
+        return self._alike[what] > _MOST_ALIKE
 
     def _is_new(self, *flow: object) -> bool:
         """Once a flow: neither every datagram nor what TCP repeats."""

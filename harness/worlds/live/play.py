@@ -22,6 +22,7 @@ from harness.wire import Reply, Request
 from harness.wires._wire import Line
 from harness.worlds import contract
 from harness.worlds.asgi import make_double
+from harness.worlds.live.faketime import Way
 from harness.worlds.live.filling import depended_on
 from harness.worlds.live.keeper import Leak
 from harness.worlds.live.north import Endpoint, North
@@ -33,6 +34,10 @@ from harness.worlds.switchboard import Switchboard
 
 #: what died by itself while faults were about is started again after so long, as an orchestrator would
 _REVIVE_MS = 1_000.0
+#: of real time; a longer wait is made by moving clocks
+LONGEST_WAIT_S = 5.0
+#: after a clock was moved: what looks at it now and then has looked
+_NOTICE_S = 0.5
 
 
 class _Counting(Recorder):
@@ -63,7 +68,8 @@ class LivePlay:
         self.undisturbed = True
         self._clock = _wall_clock(stack.live.pace)
         # events are told from the play's beginning, doubles tell today's dates
-        self.recorder = _Counting(LoopClock(asyncio.get_running_loop(), pace=stack.live.pace))
+        self._from_zero = LoopClock(asyncio.get_running_loop(), pace=stack.live.pace)
+        self.recorder = _Counting(self._from_zero)
         gates = Gates(plan.gates, self._clock, self.recorder)
         self.injector = Injector(
             plan.faults, self._clock, self.recorder, plan.seed, gates=gates, controls=self if stack.members else None
@@ -117,6 +123,8 @@ class LivePlay:
         line = Line(clock=self._clock, recorder=self.recorder, injector=self.injector)
         self.stack.enter(self, line)
         try:
+            if self.stack.live.fresh.way == "reset":
+                await self.stack.perform(self.stack.live.fresh.reset, self.north)
             await self.staging.impose()
             self.recorder.injector = self.injector
             await self.staging.play()
@@ -135,6 +143,8 @@ class LivePlay:
         for member in self.stack.members:
             if member.paused:
                 await self._signal(member, signal.SIGCONT)
+            if member.clock is not None:
+                member.clock.heal()
         self.stack.leave()
         await self.north.aclose()
         await self.switchboard.aclose()
@@ -150,6 +160,49 @@ class LivePlay:
     def align(self, calls: int) -> None:
         """The next so many calls leave together."""
         self.north.align(calls)
+
+    # ------------------------------------------------------------ time
+
+    def hindrance(self, ms: float) -> str:
+        """Why so much time can't be let pass: it would take too long, and the clock of some process can't be moved."""
+        wall_s = ms / self.stack.live.pace / 1000
+        if wall_s <= LONGEST_WAIT_S or self.stack.live.ageing is not None:
+            return ""
+        if not self._timed or any(m.clock is None for m in self._timed):
+            return f"waiting {wall_s:.0f} s is too long, and the target's clock can't be moved"
+        return ""
+
+    async def pass_time(self, ms: float) -> None:
+        """Wait; or, if it is long, move all clocks of the target and of this play."""
+        wall_s = ms / self.stack.live.pace / 1000
+        if wall_s <= LONGEST_WAIT_S:
+            await self._clock.sleep_ms(ms)
+            return
+        self.undisturbed = False
+        if self.stack.live.ageing is not None:
+            await self.stack.perform(self.stack.live.ageing, self.north, s=f"{wall_s:.3f}")
+        else:
+            for member in self._timed:
+                if member.clock is not None:
+                    member.clock.advance(wall_s)
+        for clock in (self._clock, self._from_zero):
+            clock.skip(ms)
+        await asyncio.sleep(_NOTICE_S)
+
+    @property
+    def _timed(self) -> list[Member]:
+        """Processes whose idea of the time matters: not those of stores and queues."""
+        others = depended_on(self.stack.live)
+        return [m for m in self.stack.members if m.use.name not in others]
+
+    async def move_clock(self, process: str, replica: int, way: Way, *, by_ms: float, rate: float) -> bool:
+        """Disturb the clock of one process; False if it can't be moved."""
+        member = self._member(process, replica)
+        if member is None or member.clock is None:
+            return False
+        self.undisturbed = False
+        member.clock.disturb(way, by_ms / self.stack.live.pace / 1000, rate)
+        return True
 
     # ------------------------------------------------------------ what the stack tells
 
@@ -244,7 +297,10 @@ class LivePlay:
             await member.child.signal(number)
 
     async def _mended(self) -> None:
-        """Everything that faults stopped runs again."""
+        """Everything that faults stopped runs again, and shows the right time."""
+        for member in self.stack.members:
+            if member.clock is not None:
+                member.clock.heal()
         while self._pending:
             await asyncio.gather(*self._pending)
 

@@ -19,23 +19,28 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from harness.clock import Clock, LoopClock
-from harness.errors import TargetUnreachable, UsageProblem
+from harness.errors import TargetError, TargetUnreachable, UsageProblem
 from harness.injection import Injector
+from harness.inputs.binding import Outgoing
 from harness.inputs.lanes import every_lane, laned
-from harness.inputs.target import DoubleUse, Live, ProcessUse, Target, WireUse
+from harness.inputs.target import DoubleUse, Hook, Live, ProcessUse, Target, WireUse
 from harness.registry import subclass
 from harness.wire import LOST, Reply, Request
 from harness.wires._wire import Line, Wire, WireServer
 from harness.worlds.journal import Journal
-from harness.worlds.live import readiness
+from harness.worlds.live import faketime, readiness
+from harness.worlds.live.faketime import MovableClock
 from harness.worlds.live.filling import filled, words
 from harness.worlds.live.keeper import Child, Keeper, Leak
+from harness.worlds.live.north import North
 from harness.worlds.sockets import HttpServer
 
 _HERE = "127.0.0.1"
 #: lines of a process that are told when it fails
 _LAST_LINES = 8
 _DIAL_LIMIT_S = 5.0
+#: for a reset or an ageing hook
+_HOOK_LIMIT_S = 30.0
 #: for each command that prepares a process
 _PREPARE_LIMIT_S = 120.0
 
@@ -72,6 +77,8 @@ class Member:
     port: int
     values: Mapping[str, str]
     child: Child | None = None
+    #: None: it can't be moved
+    clock: MovableClock | None = None
     #: it was killed on purpose, or never started
     down: bool = True
     paused: bool = False
@@ -147,7 +154,10 @@ class Stack:
             for replica in range(use.replicas):
                 port = await self.keeper.free_port()
                 self._values.setdefault(f"{use.name}.port", str(port))
-                self.members.append(Member(use, replica, port, {"port": str(port), "replica": str(replica)}))
+                member = Member(use, replica, port, {"port": str(port), "replica": str(replica)})
+                if use.faked_clock and faketime.library():
+                    member.clock = faketime.MovableClock(self.folder / f"clock-{member.name}")
+                self.members.append(member)
 
     async def aclose(self) -> None:
         """End everything that was started here; nothing is left when this returns."""
@@ -236,13 +246,8 @@ class Stack:
     async def start_member(self, member: Member) -> None:
         """Start a process and wait until it is ready; TargetUnreachable with its last words if it isn't."""
         use, values = member.use, {**self._values, **member.values}
-        member.child = await self.keeper.spawn(
-            words(use.command, values),
-            environment=self._environment(use, values),
-            folder=use.folder,
-            name=member.name,
-            user=use.user,
-        )
+        environment = {**self._environment(use, values), **(member.clock.environment() if member.clock else {})}
+        member.child = await self._spawn(use, use.command, values, environment, member.name)
         member.down = member.paused = False
         problem = await readiness.wait(use.ready, member.child, lambda: self.keeper.connect(_HERE, member.port, 2.0))
         if problem:
@@ -250,16 +255,41 @@ class Stack:
 
     async def _prepare(self, use: ProcessUse) -> None:
         for command in use.prepare:
-            child = await self.keeper.spawn(
-                words(command, self._values),
-                environment=self._environment(use, self._values),
-                folder=use.folder,
-                name=use.name,
-                user=use.user,
-            )
+            environment = self._environment(use, self._values)
+            child = await self._spawn(use, command, self._values, environment, use.name)
             if await child.wait(_PREPARE_LIMIT_S) != 0:
                 said = "".join(f"\n  | {line}" for line in list(child.log)[-_LAST_LINES:])
                 raise TargetUnreachable(f"{use.name}: {' '.join(command)} ended with {child.returncode}{said}")
+
+    async def _spawn(
+        self,
+        use: ProcessUse,
+        command: Sequence[str],
+        values: Mapping[str, str],
+        environment: Mapping[str, str],
+        name: str,
+    ) -> Child:
+        try:
+            return await self.keeper.spawn(
+                words(command, values), environment=environment, folder=use.folder, name=name, user=use.user
+            )
+        except OSError as error:
+            raise TargetUnreachable(f"{name}: {error.strerror or error}") from error
+
+    async def perform(self, hook: Hook, north: North, **given: str) -> None:
+        """Do what a test may do to the target, by command or by request; TargetError if it fails."""
+        if hook.request:
+            method, _, path = filled(hook.request, given).partition(" ")
+            answer = await north.send(Outgoing(method, path, {}, b""), _HOOK_LIMIT_S * 1000)
+            if isinstance(answer, str) or answer.status >= 300:
+                told = answer if isinstance(answer, str) else answer.status
+                raise TargetError(f"{hook.request} of target.yaml came to {told}")
+            return
+        command = words(hook.command, {**self._values, **given})
+        environment = {**self.target.settings, **self.live.settings}
+        child = await self.keeper.spawn(command, environment=environment, folder=str(self.folder), name="hook")
+        if await child.wait(_HOOK_LIMIT_S) != 0:
+            raise TargetError(f"{' '.join(command)} of target.yaml ended with {child.returncode}")
 
     def _environment(self, use: ProcessUse, values: Mapping[str, str]) -> dict[str, str]:
         target, live = self.target, self.live

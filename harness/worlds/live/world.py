@@ -26,6 +26,8 @@ from harness.worlds.live.stack import Stack
 
 #: running stacks of different settings; each is a whole set of processes
 _MOST_STACKS = 3
+#: plays between two starts of a target that is reset before each
+_RESETS = 200
 #: of real time; a play that takes longer hangs, in the target or here
 PLAY_LIMIT_S = 300.0
 
@@ -144,8 +146,8 @@ class LiveWorld:
     def _lanes(self) -> list[str]:
         """Names for the lanes of one start; a url's are never used twice, as its tenants stay."""
         count, fresh = self.live.fresh.count, self.live.fresh
-        if fresh.way == "restart":
-            return [""]
+        if fresh.way != "tenants":
+            return [""] * (1 if fresh.way == "restart" else _RESETS)
         first = self._starts * count if self.live.kind == "url" else 0
         self._starts += 1
         return [f"-{n}" for n in range(first + 1, first + count + 1)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,21 @@ def test_work_behind_answers_meets_at_the_backend() -> None:
             pass
     play.service("backend", operation="submit").service("backend", operation="submit")
     assert play.candidates()[0].gates == (GateUse(at="backend", on=("submit",), after_step="s1"),)
+
+
+def test_requests_that_overlapped_already_can_be_held_all_the_same() -> None:
+    """Whose call is whose can't be told: there are two, so they can meet; of one alone nothing meets."""
+    play = Play()
+    one, two = (play.begin("submit_job", shots=100) for _ in range(2))
+    play.service("policy").service("policy").service("identity", operation="token")
+    play.answer(one, job("j1"))
+    play.answer(two, job("j2"))
+    plan = play.plan()
+    together = plan.with_steps((plan.steps[0], replace(plan.steps[1], together=True)))
+    plans = gated(together, play.history(), 20)
+    assert plans[0].gates == (GateUse(at="policy", on=("decide",), after_step="s1"),)
+    meeting = [g.at for p in plans for g in p.gates if g.calls == 2]
+    assert set(meeting) == {"policy"}
 
 
 # ---------------------------------------------------------------- procrastination
@@ -330,7 +346,7 @@ def test_statements_of_one_transaction_belong_together() -> None:
     play.sql("insert", "quota", connection=5, transaction=10)
     play.answer(one, job("j1"))
     play.answer(two, job("j2"))
-    assert [o for o in owners(play) if o[1]] == [("store.select", ("s1",)), ("store.insert", ("s1",))]
+    assert [o for o in owners(play) if len(o[1]) == 1] == [("store.select", ("s1",)), ("store.insert", ("s1",))]
 
 
 # ---------------------------------------------------------------- on a pipeline

@@ -186,8 +186,12 @@ async def rigged(
     behind = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = behind.sockets[0].getsockname()[1]
     use = WireUse(name="store", protocol=kind.name, to=f"127.0.0.1:{port}", setting="STORE", options=options or {})
-    wire = kind(use, line(clock, recorder, uses))
-    server = WireServer(wire, socket.create_server(("127.0.0.1", 0)), lambda: dialled(port))
+    try:
+        wire = kind(use, line(clock, recorder, uses))
+        server = WireServer(wire, socket.create_server(("127.0.0.1", 0)), lambda: dialled(port))
+    except BaseException:
+        behind.close()
+        raise
     await server.start()
     rig = Rig(wire, server, recorder, clock, arrived, plain_port=port)
     loop.set_exception_handler(lambda _loop, context: rig.complaints.append(context))
@@ -200,7 +204,7 @@ async def rigged(
             writer.close()
         await behind.wait_closed()
         await until(lambda: asyncio.all_tasks() == before)
-    assert rig.complaints == []
+    assert rig.complaints == [], rig.complaints
     assert server.connections == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -32,7 +33,7 @@ def test_messages_are_found_in_any_chunks(cuts: list[int]) -> None:
     """Wherever a chunk ends, and without rows."""
     reader, found = ServerMessages(), []
     edges = [0, *sorted(cuts), len(ANSWER)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         found += reader.feed(ANSWER[start:end])
     assert "".join(h.kind for h in found) == "TCAZ"
     assert found[1].payload == b"SELECT 1\0"

@@ -51,6 +51,14 @@ class Wire:
     def align(self, calls: int) -> None:
         """Here they arrive as they come."""
 
+    def hindrance(self, ms: float) -> str:
+        """None."""
+        return ""
+
+    async def pass_time(self, ms: float) -> None:
+        """Wait."""
+        await self.clock.sleep_ms(ms)
+
     async def send(self, outgoing: Outgoing, timeout_ms: float) -> Said:
         self.sent.append(outgoing)
         await asyncio.sleep(self.takes_ms.get(outgoing.target, 10) / 1000)

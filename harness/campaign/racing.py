@@ -146,7 +146,9 @@ def _meeting(plan: Plan, race: _Race) -> Candidates:
 def _both_pass(race: _Race, site: Site) -> bool:
     one, other = ({a.n for a in asked.accesses if a.site == site} for asked in (race.first, race.second))
     shared = {a.n for a in race.first.behind if a.site == site} if race.second.behind else set[int]()
-    return bool(one) if race.twin else bool(one | shared and other | shared) and len(one | other | shared) >= 2
+    if race.twin or (race.alike and race.second.call.outcome != "accepted"):
+        return bool(one)  # it was turned away on its way there, as it would not be if they met
+    return bool(one | shared and other | shared) and len(one | other | shared) >= 2
 
 
 def _procrastinating(plan: Plan, victim: Asked, intruder: Asked, conflict: Conflict) -> Candidates:

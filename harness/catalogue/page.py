@@ -16,7 +16,7 @@ _HEAD = """\
 
 Generated from the registry: `python -m harness.catalogue.page > docs/faults.md`.
 
-A fault disturbs calls at one layer of a double. A scenario names it in its list `faults:`; a running backend takes it
+A fault disturbs calls at one layer of a double, or of a wire before a dependency that is none. A scenario names it in its list `faults:`; a running backend takes it
 by `qharness fault add NAME KEY=VALUE…`. Its parameters are its own and those of the envelope, the same for all.
 
 A backend tells everything in its own words before a protocol says it in a vendor's. So a fault is written once and
@@ -30,10 +30,17 @@ looks right in every dialect:
 | `result` | what is told of a run's results |
 | `device` | a device as it is published (`device`); the calibration that a run is executed with (`execute`) |
 | `run` | a stage of a run's life: `queue`, `execute`, a `cancel` that arrived, the time of a `session` |
-| `process` | an await of the target |
+| `process` | an await of the target, or a whole process of it |
+| `tcp` | what passes any wire: a connection made (`connect`), a chunk (`up`, `down`), an end (`close`) |
+| `sql` | a statement on a wire of protocol `postgres` |
+| `queue` | a message, or a word about one, on a wire of protocol `redis` or `amqp` |
 
 **Before or after acceptance** is the difference that matters: `submit_error`, and `http_error` with `when: before`,
 leave no run behind; `response_lost`, `http_error` with `when: after`, `reply_cut` and `id_lost` leave one that costs.
+
+Faults of the layers `tcp`, `sql` and `queue` need a target that runs live, and a wire of that kind in its `live: wires:`;
+`at` names one of several. Faults of layer `http` strike a wire of protocol `http` too, by its name or its `service`:
+`{fault: http_error, params: {at: billing, status: 503}}`.
 """
 
 
@@ -72,10 +79,11 @@ def _section(fault: FaultDescription) -> str:
     changed = [p for p in fault.envelope if (p.default, p.choices) != (shared[p.name].default, shared[p.name].choices)]
     parameters = [*fault.own, *changed]
     where = f"layer `{fault.layer}`; strikes {_places(fault)}"
+    whose = f" of the service `{fault.service}`" if fault.service else " of wires"
     parts = [
         f"### {fault.name}\n",
         f"{_marked(fault.doc)}\n",
-        f"*Where:* {where}" + ("" if fault.service == "backend" else f" of the service `{fault.service}`") + ".\n",
+        f"*Where:* {where}" + ("" if fault.service == "backend" else whose) + ".\n",
         _table(("parameter", "type", "default", "what it is"), _rows(parameters)) if parameters else "",
         f"```yaml\n{_examples(fault)}```\n",
         f"*Evidence:* {', '.join(fault.evidence)}.\n" if fault.evidence else "",

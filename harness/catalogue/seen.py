@@ -291,7 +291,23 @@ _OTHERS = _lines(
     "other services",
     ("a policy service without a decision", "policy_outage", {"way": "timeout"}),
 )
+_TCP = _lines(
+    "tcp",
+    ("connections refused", "tcp_refused", {}),
+    ("a black hole", "tcp_partition", {"after": "reset"}),
+    ("a partition that heals", "tcp_partition", {"ms": 30_000}),
+    ("an asymmetric partition", "tcp_partition", {"direction": "down"}),
+    ("a reset before the response", "tcp_reset", {"when": "after"}),
+    ("a reset in the midst of the response", "tcp_reset", {"when": "half"}),
+    ("a half-open connection", "tcp_half_open", {}),
+    ("a slow close", "tcp_slow_close", {}),
+    ("little bandwidth", "tcp_bandwidth", {"bytes_per_s": 1_000}),
+    ("slicing", "tcp_slices", {"slice_bytes": 1}),
+    ("a limit of bytes", "tcp_byte_limit", {"limit_bytes": 1_000}),
+    ("latency with jitter", "tcp_latency", {"distribution": "normal"}),
+    ("an expired TLS certificate", "tls_certificate", {"way": "expired"}),
+)
 #: what chaos tools disturb
-KINDS: tuple[Seen, ...] = (*_HTTP, *_JOB, *_PAYLOAD, *_KEYS, *_OTHERS)
+KINDS: tuple[Seen, ...] = (*_HTTP, *_JOB, *_PAYLOAD, *_KEYS, *_OTHERS, *_TCP)
 
 SEEN: tuple[Seen, ...] = (*REPORTS, *KINDS)

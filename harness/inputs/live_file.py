@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from harness.inputs import families
 from harness.inputs.nodes import Node, Section
+from harness.inputs.stop_conditions import read_stop
 from harness.inputs.target import DoubleUse, Fresh, Hook, Live, ProcessUse, Ready, WireUse
 
 _KINDS: tuple[Literal["process", "compose", "url"], ...] = ("process", "compose", "url")
@@ -46,7 +47,7 @@ def read_live(node: Node, base: Path, doubles: Sequence[DoubleUse]) -> Live:
         wires=section.read("wires", _wires, ()),
         allow=section.read("allow", lambda n: tuple(_address(i) for i in n.listing()), ()),
         submit=section.read("submit", Node.flag, True),
-        stop=None if (stop := section.get("stop")) is None else stop,
+        stop=section.read("stop", read_stop, None),
     )
 
 

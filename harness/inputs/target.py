@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.expressions import Expression
+from harness.inputs.stop_conditions import Stop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,8 +222,8 @@ class Live:
     actors: Mapping[str, Actor] = field(default_factory=dict)
     #: False: jobs are never submitted, so that nothing must be proved of where they land (url targets)
     submit: bool = True
-    #: when to end the run early, see harness.inputs.stop_conditions
-    stop: Any = None
+    #: when to end the run early
+    stop: Stop | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -86,9 +87,18 @@ class Children:
         ward = self._wards[number]
         pid, alive = ward.process.pid, not ward.ended
         if group:
-            _processes.strike(_processes.belonging(pid, ward.folder + "/", alive), signum)
+            self._strike_all(pid, ward.folder + "/", alive, signum)
         elif alive:
             _processes.strike((pid,), signum)
+
+    def _strike_all(self, pid: int, mark: str, alive: bool, signum: int) -> None:
+        if signum in (signal.SIGKILL, signal.SIGSTOP):
+            # what stands still forks no more: nobody slips through while the others are hit
+            stopped: set[int] = set()
+            while new := _processes.belonging(pid, mark, alive) - stopped:
+                _processes.strike(new, signal.SIGSTOP)
+                stopped |= new
+        _processes.strike(_processes.belonging(pid, mark, alive), signum)
 
     def describe(self, pid: int) -> str:
         """Which child a process belongs to, and its command line; empty when it is not known."""

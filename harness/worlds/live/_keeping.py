@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -28,6 +29,7 @@ _CROWDED_BYTES = 1024 * 1024
 #: below what the kernel gives to clients, so that no client takes a port that was promised to a process
 _FIRST_PORT, _LAST_PORT = 20_000, 32_000
 _PORTS_A_KEEPER = 97
+_END_PAUSE_S = 0.002
 
 _Answer = tuple[Message, tuple[int, ...]]
 
@@ -127,6 +129,8 @@ class Keeping:
         try:
             if message["do"] == "connect":
                 self._connect(message)
+            elif message["do"] == "end":
+                self._end(message["id"])
             else:
                 reply, descriptors = self._duties[message["do"]](message)
                 self.tell({"id": message["id"], **reply}, descriptors)
@@ -162,6 +166,18 @@ class Keeping:
             if _is_free(port):
                 return {"port": port}, ()
         raise OSError(errno.EADDRINUSE, f"every port from {_FIRST_PORT} to {_LAST_PORT} is in use")
+
+    def _end(self, request: int) -> None:
+        """Kill everything; answers when nothing is left and all of it is told: last lines, leaks, exit codes."""
+        alive = _processes.below(os.getpid())
+        _processes.strike(alive, signal.SIGKILL)
+        if alive:
+            self._loop.after(_END_PAUSE_S, lambda: self._end(request))
+            return
+        self._children.reap()
+        if self._sniffer is not None:
+            self._sniffer.look()
+        self.tell({"id": request})
 
     def _connect(self, message: Message) -> None:
         """Answers when the connection has come about, or not."""

@@ -41,13 +41,14 @@ def below(root: int) -> set[int]:
 
 def belonging(child: int, mark: str, alive: bool) -> set[int]:
     """A child, unless it has ended, and everything it started: descendants, its session, and whatever carries its
-    private folder in its environment (a daemon that left its session and lost its parent)."""
+    private folder in its environment (a daemon that left its session and lost its parent). Once it has ended, somebody
+    else may have its number."""
     found = {child} | below(child) if alive else set()
     for pid, _ in _parents():
         if pid in found or pid == os.getpid():
             continue
         with contextlib.suppress(OSError):
-            if os.getsid(pid) == child or _carries(pid, mark):
+            if (alive and os.getsid(pid) == child) or _carries(pid, mark):
                 found |= {pid} | below(pid)
     return found
 

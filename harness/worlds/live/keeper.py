@@ -7,6 +7,7 @@ and it is the one thing that dies with us, however we die: then everything it st
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import pwd
@@ -27,6 +28,7 @@ from harness.worlds.live._guarding import Order
 from harness.worlds.live._messages import Channel, Message
 
 _START_LIMIT_S = 20.0
+_END_LIMIT_S = 2.0
 #: of a child's log, in lines
 _LOG_LINES = 1000
 #: messages that are handled before others of the loop have their turn
@@ -194,7 +196,10 @@ class Keeper:
         return _socket(descriptors[0])
 
     async def aclose(self) -> None:
-        """Kill everything that was started, and the keeper; nothing is left when this returns."""
+        """Kill everything that was started, and the keeper; nothing is left when this returns, and all was told."""
+        with contextlib.suppress(TimeoutError, TargetError):  # it hangs, or is gone: then it ends the hard way
+            async with asyncio.timeout(_END_LIMIT_S):
+                await self.ask({"do": "end"})
         self._end()
         if self._process.returncode is None:
             ended, watched = asyncio.Event(), os.pidfd_open(self._process.pid)

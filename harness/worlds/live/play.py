@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Mapping
 
-from harness.clock import EPOCH_S, Clock, LoopClock
+from harness.clock import EPOCH_S, Clock, LoopClock, RealClock
 from harness.errors import TargetUnreachable
 from harness.fact import Fact
 from harness.facts import FaultArmed, FaultFired, GateHeld, TargetCrashed, TargetRestarted
@@ -25,9 +25,10 @@ from harness.worlds.asgi import make_double
 from harness.worlds.live.faketime import Way
 from harness.worlds.live.filling import depended_on
 from harness.worlds.live.keeper import Leak
-from harness.worlds.live.north import Endpoint, North
+from harness.worlds.live.north import Endpoint, North, Sent
 from harness.worlds.live.release import Release
 from harness.worlds.live.stack import Member, Stack
+from harness.worlds.live.stops import Tally, Watch, asking
 from harness.worlds.player import Failure
 from harness.worlds.staging import Frame, Staging
 from harness.worlds.switchboard import Switchboard
@@ -62,7 +63,14 @@ class LivePlay:
     """One plan on one stack. ``undisturbed``: nothing of the stack was stopped or died."""
 
     def __init__(
-        self, target: Target, plan: Plan, terms: contract.Terms, caps: Mapping[str, float], stack: Stack
+        self,
+        target: Target,
+        plan: Plan,
+        terms: contract.Terms,
+        caps: Mapping[str, float],
+        stack: Stack,
+        *,
+        tally: Tally | None = None,
     ) -> None:
         self.target, self.plan, self.stack = target, plan, stack
         self.undisturbed = True
@@ -83,7 +91,10 @@ class LivePlay:
             [Endpoint.of(b).authority for b in bases],
             dial=stack.dial,
             release=release,
-            pace=1.0,
+            on_sent=self._heard,
+        )
+        self._watch = (
+            Watch(tally, asking(tally.stop.probe, self.north), self._disturbed, RealClock()) if tally else None
         )
         self._pending: set[asyncio.Task[None]] = set()
         self._dead: str = ""
@@ -127,7 +138,7 @@ class LivePlay:
                 await self.stack.perform(self.stack.live.fresh.reset, self.north)
             await self.staging.impose()
             self.recorder.injector = self.injector
-            await self.staging.play()
+            await (self._watch.guard(self.staging.play()) if self._watch else self.staging.play())
             if self._dead:
                 raise TargetUnreachable(self._dead)
             return self.recorder.history()
@@ -152,6 +163,13 @@ class LivePlay:
             await double.aclose()
 
     # ------------------------------------------------------------ calls
+
+    def _heard(self, sent: Sent) -> None:
+        if self._watch is not None:
+            self._watch.heard(sent)
+
+    def _disturbed(self) -> bool:
+        return not self.injector.idle or not self.undisturbed
 
     async def send(self, outgoing: Outgoing, timeout_ms: float) -> Answer | Failure:
         """The player's transport."""

@@ -26,7 +26,7 @@ class Tally:
     """What the last calls and probes say, against the conditions. Once met, a condition stays met."""
 
     def __init__(self, stop: Stop) -> None:
-        self._stop = stop
+        self.stop = stop
         self._failed: deque[bool] = deque(maxlen=stop.errors.over if stop.errors else 0)
         self._took_ms: deque[float] = deque(maxlen=stop.latency.over if stop.latency else 0)
         self._in_a_row = 0
@@ -43,7 +43,7 @@ class Tally:
 
     def probed(self, fine: bool, disturbed: bool) -> None:
         """The probe was asked."""
-        probe = self._stop.probe
+        probe = self.stop.probe
         if probe is None or (disturbed and not probe.during_faults):
             return
         self._in_a_row = 0 if fine else self._in_a_row + 1
@@ -54,13 +54,13 @@ class Tally:
         self.reason = self.reason or reason
 
     def _of_errors(self) -> str:
-        budget, bad = self._stop.errors, sum(self._failed)
+        budget, bad = self.stop.errors, sum(self._failed)
         if budget is None or len(self._failed) < budget.over or bad <= budget.share * budget.over:
             return ""
         return f"{bad} of its last {budget.over} calls, made without a fault, were unanswered or answered with 5xx"
 
     def _of_latency(self) -> str:
-        limit = self._stop.latency
+        limit = self.stop.latency
         if limit is None or len(self._took_ms) < limit.over:
             return ""
         p95_ms = percentile(tuple(self._took_ms), 0.95)
@@ -76,21 +76,16 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 class Watch:
-    """Keeps a tally during plays.
+    """Keeps a tally during a play; the same one goes from play to play.
 
     ``disturbed`` says whether a fault of ours may be in force right now; ``clock`` is one of real time.
     """
 
     def __init__(
-        self, stop: Stop, ask: Callable[[], Awaitable[bool]], disturbed: Callable[[], bool], clock: Clock
+        self, tally: Tally, ask: Callable[[], Awaitable[bool]], disturbed: Callable[[], bool], clock: Clock
     ) -> None:
-        self.tally, self._probe, self._ask, self._disturbed, self._clock = (
-            Tally(stop),
-            stop.probe,
-            ask,
-            disturbed,
-            clock,
-        )
+        self.tally, self._probe = tally, tally.stop.probe
+        self._ask, self._disturbed, self._clock = ask, disturbed, clock
         self._met = asyncio.Event()
 
     def heard(self, sent: Sent) -> None:

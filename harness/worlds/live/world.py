@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from harness.worlds import contract
 from harness.worlds.live import simulation
 from harness.worlds.live.play import LivePlay
 from harness.worlds.live.stack import Stack
+from harness.worlds.live.stops import Tally
 
 #: running stacks of different settings; each is a whole set of processes
 _MOST_STACKS = 3
@@ -61,6 +63,9 @@ class LiveWorld:
         self._proved = False
         #: what its user should know: isolation that is not to be had, what the target tried to reach
         self.notes: dict[str, None] = {}
+        #: the target as it may be called: one that runs elsewhere must first show where its jobs go
+        self._callable: Target | None = None
+        self._tally = Tally(self.live.stop) if self.live.stop else None
 
     def play(self, plan: Plan) -> History:
         """One plan. Raises TargetError when the target can't be played, PlayCut if ``cut`` was called meanwhile."""
@@ -106,7 +111,8 @@ class LiveWorld:
         stack = await self._stack({**terms.settings, **self._variant_settings})
         fits = False
         try:
-            play = LivePlay(self._target(stack), plan, terms, self.caps, stack)
+            target = await self._permitted(stack)
+            play = LivePlay(_of_lane(target, stack), plan, terms, self.caps, stack, tally=self._tally)
             history = await play.run()
             fits = stack.sound and play.undisturbed and _quiet(history)
         finally:
@@ -115,11 +121,15 @@ class LiveWorld:
                 await self._drop(stack)
         return history
 
-    def _target(self, stack: Stack) -> Target:
-        """The target with the actors of a lane that no play has touched."""
-        lane = stack.left.pop()
-        actors = {name: laned_actor(actor, lane) for name, actor in self.live.actors.items()}
-        return replace(self.target, actors=actors)
+    async def _permitted(self, stack: Stack) -> Target:
+        if self.live.kind != "url":
+            return self.target
+        if self._callable is None:
+            nonce = secrets.token_hex(8)
+            self._callable, told = await simulation.settled(self.target, stack, self.caps, nonce, stack.left.pop())
+            if told:
+                self.notes[told] = None
+        return self._callable
 
     # ------------------------------------------------------------ stacks
 
@@ -150,7 +160,9 @@ class LiveWorld:
             return [""] * (1 if fresh.way == "restart" else _RESETS)
         first = self._starts * count if self.live.kind == "url" else 0
         self._starts += 1
-        return [f"-{n}" for n in range(first + 1, first + count + 1)]
+        # one more for the proof of simulation
+        spare = self.live.kind == "url" and self._callable is None
+        return [f"-{n}" for n in range(first + 1 - spare, first + count + 1)]
 
     async def _drop(self, stack: Stack) -> None:
         self._stacks = OrderedDict((k, s) for k, s in self._stacks.items() if s is not stack)
@@ -166,6 +178,12 @@ class LiveWorld:
         for leak in stack.leaks:
             where = f"{leak.name or leak.address}:{leak.port} ({leak.protocol})"
             self.notes[f"the target tried to reach {where}: {'blocked' if leak.blocked else 'NOT blocked'}"] = None
+
+
+def _of_lane(target: Target, stack: Stack) -> Target:
+    """The target with the actors of a lane that no play has touched."""
+    lane, live = stack.left.pop(), stack.live
+    return replace(target, actors={name: laned_actor(actor, lane) for name, actor in live.actors.items()})
 
 
 def _quiet(history: History) -> bool:

@@ -162,6 +162,17 @@ def test_work_behind_answers_meets_at_the_backend() -> None:
     assert play.candidates()[0].gates == (GateUse(at="backend", on=("submit",), after_step="s1"),)
 
 
+def test_who_was_turned_away_before_the_call_would_not_be_if_they_met() -> None:
+    """The second one found the quota used up; at once with the first it would have come to the same call."""
+    play = Play()
+    with play.step("submit_job", "ann", job("j1"), shots=100):
+        play.service("policy")
+    play.answer(play.begin("submit_job", shots=100), outcome="refused", reason="quota")
+    best = play.candidates()[0]
+    assert best.gates == (GateUse(at="policy", on=("decide",), after_step="s1"),)
+    assert arranged(best) == ["s1", "+s2"]
+
+
 def test_requests_that_overlapped_already_can_be_held_all_the_same() -> None:
     """Whose call is whose can't be told: there are two, so they can meet; of one alone nothing meets."""
     play = Play()

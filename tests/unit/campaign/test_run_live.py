@@ -18,7 +18,7 @@ from harness.exhibits.report import Rule
 from harness.facts import CallAnswered
 from harness.inputs.scenario import AgentUse, Scenario
 from harness.inputs.target import Target
-from harness.judging import Invariant
+from harness.judging import Invariant, judge
 from harness.model import Event, History, Plan
 from harness.results import Exit, RunResult
 from tests.unit.campaign.coins import CoinWorld, held
@@ -89,6 +89,11 @@ def test_a_race_by_chance_is_told_as_it_is() -> None:
     assert min(shown) < 5
 
 
+def broken(history: History) -> list[Any]:
+    """What the fake rules say of a history."""
+    return [v for verdict in judge(history, RULES.values()) for v in verdict.violations]
+
+
 def on_deadline(rule: Invariant) -> Invariant:
     """The same rule, as if it rested on a deadline."""
     return replace(
@@ -100,16 +105,15 @@ def test_what_rests_on_time_and_does_not_show_again_is_a_problem_that_is_told() 
     """One missed deadline is what a slow machine does; never silent, and no finding."""
 
     class Late(CoinWorld):
-        """The third play that uses a key twice loses it."""
+        """Breaks the rule in one play of all."""
 
-        plays_so_far = 0
+        broke = False
 
         def play(self, plan: Plan) -> History:
-            keys = [s.params["key"] for s in plan.steps if s.do == "submit_job" and "key" in s.params]
-            twice = len(keys) > len(set(keys))
-            type(self).plays_so_far += twice
-            self.defect = "lost_key" if twice and self.plays_so_far == 3 else ""
-            return super().play(plan)
+            self.defect = "" if self.broke else "lost_key"
+            history = super().play(plan)
+            self.broke = self.broke or bool(broken(history))
+            return history
 
     rules = {**RULES, "J1": on_deadline(RULES["J1"])}
     result = play(world=Late, scenarios=(STORIES,), rules=rules, plans=300)
@@ -209,17 +213,10 @@ def test_whatever_ends_a_run_while_shrinking_keeps_the_finding(end: BaseExceptio
 
     result = play("lost_key", world=factory, scenarios=(STORIES,), plans=300, listen=listen)
     (finding,) = result.findings
-    assert finding.violation in finding_violations(finding.history)
+    assert finding.violation in broken(finding.history)
     assert "neither fully shrunk nor replayed" in result.problems[0]
     assert result.interrupted is isinstance(end, KeyboardInterrupt)
     assert result.exit_code is Exit.FINDINGS
-
-
-def finding_violations(history: History) -> list[Any]:
-    """What the fake rules say of a history."""
-    from harness.judging import judge
-
-    return [v for verdict in judge(history, RULES.values()) for v in verdict.violations]
 
 
 def test_a_play_that_is_cut_by_the_time_ends_the_run_without_blame() -> None:

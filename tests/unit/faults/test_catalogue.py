@@ -109,6 +109,18 @@ DISTURBED = {
     "the issuer's outage": "issuer of tokens out",
     "scope lost": "scope lost",
     "wrong tenant": "wrong tenant",
+    "refuse": "connections refused",
+    "black hole": "a black hole",
+    "reset before response": "a reset before the response",
+    "reset mid response": "a reset in the midst of the response",
+    "half-open": "a half-open connection",
+    "slow close": "a slow close",
+    "bandwidth": "little bandwidth",
+    "slicing": "slicing",
+    "byte limit": "a limit of bytes",
+    "latency": "latency with jitter",
+    "TLS expiry": "an expired TLS certificate",
+    "asymmetric partition": "an asymmetric partition",
 }
 
 

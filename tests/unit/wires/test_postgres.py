@@ -252,3 +252,28 @@ async def test_a_server_that_dies_under_a_statement() -> None:
             assert await client.all() == b""
             assert passed(rig, "fail") == ["select"]
             client.close()
+
+
+@pytest.mark.parametrize("uses", [(), (WATCH,)], ids=["idle", "watched"])
+async def test_a_password_is_asked_for(uses: tuple[FaultUse, ...]) -> None:
+    """The start of a connection is a talk; it is passed on as it goes, and is one thing that passed."""
+
+    class Asking(Server):
+        async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(asyncio.IncompleteReadError):
+                await self._hear(reader, len(STARTUP))
+                for _ in range(3):
+                    writer.write(message("R", b"\0\0\0\x0b more"))
+                    await self._hear(reader, 9)
+                writer.write(WELCOME)
+                await self._hear(reader, 1)
+
+    async with rigged(*uses, kind=Postgres, dependency=Asking()) as rig:
+        client = await rig.open()
+        await client.send(STARTUP)
+        for _ in range(3):
+            assert (await client.exactly(14))[:1] == b"R"
+            await client.send(message("p", b"word"))
+        assert await client.exactly(len(WELCOME)) == WELCOME
+        assert passed(rig) == ["connect"]
+        client.close()

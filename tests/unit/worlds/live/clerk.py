@@ -1,4 +1,4 @@
-"""A target in one process, stdlib only: jobs in a file, done at once. Its log says what it does, its answers the time."""
+"""A target in one process, stdlib only: jobs in a file, done at once. Its log tells deeds, its answers the time."""
 
 from __future__ import annotations
 

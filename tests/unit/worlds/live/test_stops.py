@@ -126,7 +126,7 @@ async def stopped(stop: Stop, raw: bytes, disturbed: bool = False) -> str:
     healed: list[bool] = []
     async with hostile(answering(raw)) as server:
         north = North([server.url], [server.host])
-        watch = Watch(stop, asking(stop.probe, north), lambda: disturbed, RealClock())
+        watch = Watch(Tally(stop), asking(stop.probe, north), lambda: disturbed, RealClock())
         north.on_sent = watch.heard
         try:
             async with asyncio.timeout(3):
@@ -172,7 +172,7 @@ def test_a_healthy_target_is_left_to_its_play() -> None:
 
 def test_a_play_that_ends_gives_its_value_and_errors_come_through() -> None:
     async def scenario() -> None:
-        watch = Watch(Stop(), asking(None, None), lambda: False, RealClock())  # type: ignore[arg-type]
+        watch = Watch(Tally(Stop()), asking(None, None), lambda: False, RealClock())  # type: ignore[arg-type]
 
         async def fine() -> int:
             return 5

@@ -123,7 +123,7 @@ def test_a_process_is_killed_at_a_line_of_its_log_and_comes_back(world: LiveWorl
         fault="process_killed",
         params={"at": "target", "where": "metadata.line.contains('took')", "down_ms": 100},
     )
-    history = world.play(plan(submit("s1"), wait("s2", 300), submit("s3"), faults=(fault,)))
+    history = world.play(plan(submit("s1"), wait("s2", 2_500), submit("s3"), faults=(fault,)))
     (died,), (back,) = facts(history, TargetCrashed), facts(history, TargetRestarted)
     assert (died.index, died.process, died.how, back.process) == (0, "target.0", "killed", "target.0")
     # what it had taken is in its file

@@ -30,13 +30,14 @@ class Queue(ABC):
     def receive(self) -> tuple[Any, bytes] | None:
         """The next message and what is needed to acknowledge it; None if none came for a while."""
 
-    def ack(self, receipt: Any) -> None:
+    def ack(self, receipt: Any) -> None:  # noqa: B027 -- not every queue has one
         """It is done with."""
 
     def recover(self) -> tuple[Any, bytes] | None:
         """What a second consumer finds that the first has not acknowledged in time."""
         return None
 
+    @abstractmethod
     def close(self) -> None:
         """Give up all connections."""
 
@@ -79,20 +80,21 @@ def message(number: int) -> bytes:
     return json.dumps({"id": f"m{number}", "n": number}).encode()
 
 
-def consume(queue: Queue, worker: Fragile | Robust) -> None:
+def consume(queue: Queue, worker: Fragile | Robust, slow_s: float = 0) -> None:
     """Everything there is; a second consumer looks for what the first is late with, before that is done."""
     while (found := queue.receive()) or (found := queue.recover()):
         second = queue.recover()
         for receipt, body in filter(None, (found, second)):
             worker.handle(body)
+            time.sleep(slow_s)
             queue.ack(receipt)
 
 
-def play(queue: Queue, worker: Fragile | Robust, count: int = 4) -> list[int]:
-    """Publish, then consume; what was done."""
+def play(queue: Queue, worker: Fragile | Robust, count: int = 4, slow_s: float = 0) -> list[int]:
+    """Publish, then consume, so long a message; what was done."""
     for number in range(count):
         queue.publish(message(number))
-    consume(queue, worker)
+    consume(queue, worker, slow_s)
     return worker.done
 
 
@@ -133,7 +135,7 @@ class ReliableList(RedisQueue):
     def receive(self) -> tuple[Any, bytes] | None:
         """From the right."""
         found = self.client.blmove("reliable", "processing", QUIET_S, "RIGHT", "LEFT")
-        return (found, found) if found else None
+        return None if found is None else (found, found)
 
     def ack(self, receipt: Any) -> None:
         """No longer being processed."""
@@ -150,7 +152,7 @@ class ReliableTwice(ReliableList):
     def recover(self) -> tuple[Any, bytes] | None:
         """The next one."""
         found = self.client.lmove("reliable", "processing", "RIGHT", "LEFT")
-        return (found, found) if found else None
+        return None if found is None else (found, found)
 
 
 class Stream(RedisQueue):

@@ -15,9 +15,11 @@ from typing import Any
 
 import yaml
 
+from harness.inputs.lanes import every_lane
 from harness.inputs.load import load_target
 
 ROOT = Path(__file__).parents[1]
+LANES = ("", *(f"-{n}" for n in range(9)))
 REFERENCE = ROOT / "targets/reference/target.yaml"
 
 
@@ -32,10 +34,13 @@ def free_port() -> int:
 def pipeline(folder: Path, backend_url: str, policy_url: str, **settings: str) -> Iterator[str]:
     """The reference pipeline, told where its backend and its policy service are; its base URL."""
     port, target = free_port(), load_target(REFERENCE)
+    assert target.live is not None
+    told = dict(target.live.settings)
+    told["IDENTITIES"] = every_lane("IDENTITIES", told["IDENTITIES"], LANES)
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
-        **target.settings,
+        **told,
         "DATABASE_URL": f"sqlite:///{folder}/store.db",
         "BACKEND_URL": backend_url,
         "POLICY_URL": policy_url,
@@ -74,7 +79,8 @@ def _await(child: subprocess.Popen[bytes], url: str) -> None:
 def target_file(folder: Path, live: Mapping[str, Any], **changes: Any) -> Path:
     """The reference pipeline's target.yaml with another ``live`` part, and other values of its keys."""
     content = yaml.safe_load(REFERENCE.read_text())
-    content |= {"python_path": [str(ROOT)], "live": dict(live), **changes}
+    common = {"pace": content["live"]["pace"], "fresh": {"tenants": {"count": 8}}}
+    content |= {"python_path": [str(ROOT)], "live": {**common, **live}, **changes}
     content.pop("variants", None)
     path = folder / "target.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False))

@@ -6,7 +6,8 @@ request, which things it touched and in which order, no matter how requests happ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from harness.case import Case, NorthCall
@@ -22,6 +23,8 @@ from harness.facts import (
 from harness.inputs.roles import ROLES
 from harness.model import Event, History, Plan, Step
 
+#: accesses of one request at one site that are looked at
+_MOST_AT_A_SITE = 5
 #: requests open at once, beyond which nothing can be told of whose a call is
 _MOST_OWNERS = 4
 #: what a wire tells that is no access to anything
@@ -101,9 +104,21 @@ def asked_of(plan: Plan, history: History) -> tuple[Asked, ...]:
         call, role = calls.get(step.id), ROLES.get(step.do)
         if call is None or role is None or role.reads:
             continue
-        own = tuple(a for a in accesses if step.id in a.steps)
-        behind = tuple(a for a in shared if a.n > call.n) if step.do in JOB_MAKERS and call.surely_happened else ()
+        own = _few(a for a in accesses if step.id in a.steps)
+        makes_work = step.do in JOB_MAKERS and call.surely_happened
+        behind = _few(a for a in shared if a.n > call.n) if makes_work else ()
         found.append(Asked(step=step, call=call, touches=_touches(call), accesses=own, behind=behind))
+    return tuple(found)
+
+
+def _few(accesses: Iterable[Access]) -> tuple[Access, ...]:
+    """The first ones at each site: who polls does nothing new."""
+    times: Counter[Site] = Counter()
+    found = []
+    for access in accesses:
+        times[access.site] += 1
+        if times[access.site] <= _MOST_AT_A_SITE:
+            found.append(access)
     return tuple(found)
 
 
@@ -202,7 +217,16 @@ def _owners(case: Case, accesses: Sequence[Access]) -> list[tuple[str, ...]]:
     Where both are there, it is whose it would be by what else is known of the connection, or of the place: some are
     only ever seen while no request is open, some while no job lives. If that does not tell it may be of each of them.
     """
-    told = [_Instant(a, *_open_at(case, a.n)) for a in accesses]
+    lives, last = list(_lives(case)), len(case.history)
+    spans = [(c.made, c.n, last if c.answer_n is None else c.answer_n) for c in case.all_calls]
+    told = [
+        _Instant(
+            a,
+            tuple(made for made, from_n, to_n in spans if from_n < a.n < to_n),
+            frozenset(step for step, from_n, to_n in lives if from_n < a.n <= to_n),
+        )
+        for a in accesses
+    ]
     behind = {t.place for t in told if not t.open}
     ahead = {t.place for t in told if t.open and not t.live}
     return [t.owners(behind - ahead, ahead - behind) for t in told]
@@ -230,18 +254,13 @@ class _Instant:
         return tuple(dict.fromkeys((*request, *job)))
 
 
-def _open_at(case: Case, n: int) -> tuple[tuple[CallMade, ...], frozenset[str]]:
-    calls = [c for c in case.all_calls if c.n < n and (c.answer_n is None or c.answer_n > n)]
-    return tuple(c.made for c in calls), frozenset(_live_at(case, n))
-
-
-def _live_at(case: Case, n: int) -> Iterator[str]:
+def _lives(case: Case) -> Iterator[tuple[str, int, int]]:
+    """Of each job that a step made: the step, its answer, and the answer that first told of the job's end."""
     for job in case.job_ids:
         maker = case.maker(job)
-        if maker is None or maker.made.part != "play" or maker.answer_n is None or maker.answer_n > n:
-            continue
-        if not any(s.what.state in TERMINAL_STATES and (s.to_n or n) < n for s in case.job_sightings(job)):
-            yield maker.made.step
+        if maker is not None and maker.made.part == "play" and maker.answer_n is not None:
+            ends = (s.to_n for s in case.job_sightings(job) if s.what.state in TERMINAL_STATES and s.to_n is not None)
+            yield maker.made.step, maker.answer_n, min(ends, default=len(case.history))
 
 
 def _by_transaction(accesses: Sequence[Access]) -> Iterator[Access]:

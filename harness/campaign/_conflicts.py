@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from harness.campaign._accesses import Access, Asked
 
@@ -15,8 +16,10 @@ _SAME_KEY, _SAME_TABLE = 10.0, 3.0
 
 @dataclass(frozen=True)
 class Conflict:
-    """How likely two requests race, 0: they don't. ``acts``: accesses of the first, later than something it read and
-    no later than what it did about it, in the order of the play."""
+    """How likely one request gets into the way of another, 0: it does not.
+
+    ``acts``: accesses of the other one, between something it read and what it did about it, the most telling first.
+    """
 
     weight: float
     acts: tuple[Access, ...] = ()
@@ -72,7 +75,8 @@ def _meets(one: Access, other: Access) -> float:
     return _SAME_KEY if is_same else 0.0
 
 
-def _columns(keys: Iterable[str]) -> Mapping[str, set[str]]:
+@lru_cache(maxsize=4096)
+def _columns(keys: tuple[str, ...]) -> Mapping[str, set[str]]:
     """``table:column`` → its values, of keys ``table:column=value``."""
     found: dict[str, set[str]] = defaultdict(set)
     for key in keys:

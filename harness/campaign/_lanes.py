@@ -233,7 +233,9 @@ class Lane:
     def play(self, search: Search, plans: int) -> Hit | None:
         """One slice."""
         before = self.stage.tally.plans
-        hit = search.slice(plans if self.left is None else min(plans, self.left))
+        # where plays differ, half of a lane's plans are kept for those that follow others with calls held
+        drawn = plans if self.left is None else min(plans, -(-self.left // 2) if self.stage.live else self.left)
+        hit = search.slice(drawn, drawn if self.left is None else self.left - drawn)
         played = self.stage.tally.plans - before
         self.idle = 0 if played or hit else self.idle + 1
         if self.left is not None:

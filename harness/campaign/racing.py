@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, zip_longest
+from itertools import chain, islice
 from typing import Any
 
 from harness.campaign._accesses import Access, Asked, Site, asked_of
@@ -29,6 +29,7 @@ _SLACK_MS = 10
 _UNSEEN_MS = 1_000
 #: operations that a request calls more often are polls: of little interest, and hard to hit
 _MOST_TIMES = 3
+_MOST_OF_A_WAY = 10
 #: how two calls go on that have met: as they came; one after the other; the other way round
 _ORDERS: tuple[dict[str, Any], ...] = (
     {},
@@ -43,13 +44,13 @@ def gated(plan: Plan, history: History, most: int = 6) -> tuple[Plan, ...]:
 
     They have the steps of the given plan, two of them moved together, at times one of them twice.
     """
-    races = sorted(_races(asked_of(plan, history)), key=lambda r: -r.score)
+    bare, races = replace(plan, gates=()), sorted(_races(asked_of(plan, history)), key=lambda r: -r.score)
+    ranked = [(cost, n, p) for n, race in enumerate(races[: 2 * most]) for cost, p in _plans(bare, race)]
     # the best of each race before the second best of any
-    turns = zip_longest(*(_plans(replace(plan, gates=()), race) for race in races[: 2 * most]))
-    found = {repr(c): c for c in chain.from_iterable(turns) if c is not None and c != plan}
-    held = [c for c in found.values() if c.gates]
+    found = {repr(p): p for _, _, p in sorted(ranked, key=lambda r: r[:2]) if p != plan}
+    held = [p for p in found.values() if p.gates]
     # two in three are held: where nothing can be, to start together must do
-    return tuple(_in_turns(held, [c for c in found.values() if not c.gates]))[:most]
+    return tuple(_in_turns(held, [p for p in found.values() if not p.gates]))[:most]
 
 
 def _in_turns(held: list[Plan], aligned: list[Plan]) -> Iterator[Plan]:
@@ -101,20 +102,26 @@ def _races(asked: Sequence[Asked]) -> Iterator[_Race]:
 # ---------------------------------------------------------------- their plans
 
 
-def _plans(plan: Plan, race: _Race) -> Candidates:
-    """The plans of one race, best first: with gates, else at least together."""
+def _plans(plan: Plan, race: _Race) -> Iterator[tuple[float, Plan]]:
+    """The plans of one race with what speaks against each, least first: with gates, and at least together."""
     if race.twin:
         step = race.first.step
         twin = replace(step, id=_unused(plan, step.id), together=True, after_ms=0)
         at = [s.id for s in plan.steps].index(step.id) + 1
         plan = plan.with_steps((*plan.steps[:at], twin, *plan.steps[at:]))
         race = replace(race, second=replace(race.second, step=twin))
-    meeting = _meeting(plan, race)
-    one = _procrastinating(plan, race.first, race.second, race.conflict)
-    other = _procrastinating(plan, race.second, race.first, race.converse) if not race.twin else iter(())
-    ways = (meeting, chain(one, other)) if race.alike else (one, other, meeting, _crossing(plan, race))
-    yield from chain.from_iterable(zip_longest(*ways))
-    yield _together(plan, race.first.id, race.second.id)
+    together = _together(plan, race.first.id, race.second.id)
+    ways = (
+        (0.0, iter([together])),
+        (0.0 if race.alike else 0.5, _meeting(plan, race)),
+        (0.5 if race.alike else 0.0, _procrastinating(plan, race.first, race.second, race.conflict)),
+        # what came first is often what the other one needed
+        (2.0, iter(()) if race.twin else _procrastinating(plan, race.second, race.first, race.converse)),
+        (1.5, iter(()) if race.alike else _crossing(plan, race)),
+    )
+    for cost, way in ways:
+        found = (p for p in way if p is not None)
+        yield from ((cost + n, p) for n, p in enumerate(islice(found, _MOST_OF_A_WAY)))
 
 
 def _unused(plan: Plan, step: str) -> str:

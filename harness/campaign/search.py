@@ -68,10 +68,13 @@ class Search:
     dealt: int = 0
     _deck: tuple[Plan, ...] | None = None
 
-    def slice(self, plans: int) -> Hit | None:
-        """Play up to so many new plans; stops at a hit. Up to half from the agent's deck while it lasts."""
+    def slice(self, plans: int, held: int = 0) -> Hit | None:
+        """Play up to so many new plans; stops at a hit. Up to half from the agent's deck while it lasts.
+
+        held: further plans, of those with calls held, that may follow them.
+        """
         self.slices += 1
-        allowance = _Allowance(plans)
+        allowance = _Allowance(plans, held)
         return self._deal(allowance, -(-plans // 2)) or self._draw(allowance)
 
     def _deal(self, allowance: _Allowance, most: int) -> Hit | None:
@@ -114,18 +117,19 @@ class Search:
 
     def attempt(self, plan: Plan, allowance: _Allowance) -> Hit | None:
         """Play one plan, and ways to hold its calls if it comes out clean where plays differ by themselves."""
-        played = self._play(plan, allowance)
+        allowance.used += 1
+        played = self._play(plan)
         if new := self.news(played.judged):
             return Hit(new[0], plan, plan, 0, new[1:])
         for follow in self.follow_ups.after(plan, played.history) if self.follow_ups else ():
-            if self.expired() or allowance.left <= 0:
+            if self.expired() or allowance.held <= 0:
                 break
-            if new := self.news(self._play(follow, allowance).judged):
+            allowance.held -= 1
+            if new := self.news(self._play(follow).judged):
                 return Hit(new[0], follow, follow, 0, new[1:])
         return None
 
-    def _play(self, plan: Plan, allowance: _Allowance) -> Played:
-        allowance.used += 1
+    def _play(self, plan: Plan) -> Played:
         played = self.player.play(plan)
         self.drawn(plan, played)
         return played
@@ -136,6 +140,8 @@ class _Allowance:
     """Plans that a slice may play."""
 
     most: int
+    #: those with calls held
+    held: int = 0
     used: int = 0
 
     @property

@@ -16,8 +16,9 @@ _HEAD = """\
 
 Generated from the registry: `python -m harness.catalogue.page > docs/faults.md`.
 
-A fault disturbs calls at one layer of a double, or of a wire before a dependency that is none. A scenario names it in its list `faults:`; a running backend takes it
-by `qharness fault add NAME KEY=VALUE…`. Its parameters are its own and those of the envelope, the same for all.
+A fault disturbs calls at one layer of a double, or of a wire before a dependency that is none. A scenario names it in
+its list `faults:`; a running backend takes it by `qharness fault add NAME KEY=VALUE…`. Its parameters are its own and
+those of the envelope, the same for all.
 
 A backend tells everything in its own words before a protocol says it in a vendor's. So a fault is written once and
 looks right in every dialect:
@@ -38,9 +39,9 @@ looks right in every dialect:
 **Before or after acceptance** is the difference that matters: `submit_error`, and `http_error` with `when: before`,
 leave no run behind; `response_lost`, `http_error` with `when: after`, `reply_cut` and `id_lost` leave one that costs.
 
-Faults of the layers `tcp`, `sql` and `queue` need a target that runs live, and a wire of that kind in its `live: wires:`;
-`at` names one of several. Faults of layer `http` strike a wire of protocol `http` too, by its name or its `service`:
-`{fault: http_error, params: {at: billing, status: 503}}`.
+Faults of the layers `tcp`, `sql` and `queue` need a target that runs live, and a wire of that kind in its `live:
+wires:`; `at` names one of several. Faults of layer `http` strike a wire of protocol `http` too, by its name or its
+`service`: `{fault: http_error, params: {at: billing, status: 503}}`.
 """
 
 

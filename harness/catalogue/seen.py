@@ -231,7 +231,7 @@ _HTTP = _lines(
     ("truncated JSON", "malformed_reply", {"way": "half"}),
     ("wrong content type", "malformed_reply", {"way": "type"}),
     ("wrong content length", "malformed_reply", {"way": "long"}),
-    ("connection reset in the midst of a response", "reply_cut", {"at": "half", "reset": True}),
+    ("connection reset in the midst of a response", "reply_cut", {"point": "half", "reset": True}),
     ("duplicate delivery", "duplicate_delivery", {"on": ["submit"]}),
     ("stale cache", "stale_reply", {"of": "request"}),
     ("valid by its schema but wrong", "stale_reply", {"of": "operation"}),

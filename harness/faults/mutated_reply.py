@@ -36,10 +36,16 @@ class MutatedReply(Fault):
             value = json.loads(reply.body)
         except ValueError:
             return reply
-        pointer = self.pointer or _drawn(value, act)
+        pointer = self.pointer or self._drawn(value, act)
         body = json.dumps(self._changed(value, pointer.split("/")[1:])).encode()
         headers = {k: v for k, v in reply.headers.items() if k != "content-length"}
         return replace(reply, body=body, headers=headers)
+
+    def _drawn(self, value: Any, act: Act) -> str:
+        """The pointer of a value without parts that would be another; empty: there is none but the whole."""
+        unlike = {} if self.way == "remove" else {"value": _read(self.value)}
+        leaves = [at for at, leaf in _leaves(value, "") if not unlike or leaf != unlike["value"]]
+        return leaves[int(act.rng.random() * len(leaves))] if leaves else ""
 
     def _changed(self, value: Any, keys: list[str]) -> Any:
         if not keys:
@@ -82,13 +88,13 @@ def _key(value: Any, key: str) -> Any:
     return None
 
 
-def _drawn(value: Any, act: Act) -> str:
-    """The pointer of a value without parts, any as likely as any other; empty: there is none but the whole."""
-    leaves = _leaves(value, "")
-    return leaves[int(act.rng.random() * len(leaves))] if leaves else ""
+def _leaves(value: Any, at: str) -> list[tuple[str, Any]]:
+    """Every value without parts below a place, with its pointer."""
+    if not isinstance(value, dict | list) or not value:
+        return [(at, value)] if at else []
+    parts = value.items() if isinstance(value, dict) else enumerate(value)
+    return [leaf for k, v in parts for leaf in _leaves(v, f"{at}/{_word(str(k))}")]
 
 
-def _leaves(value: Any, at: str) -> list[str]:
-    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    inner = [leaf for k, v in parts for leaf in _leaves(v, f"{at}/{str(k).replace('~', '~0').replace('/', '~1')}")]
-    return inner or ([at] if at else [])
+def _word(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")

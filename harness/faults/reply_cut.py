@@ -23,12 +23,12 @@ class ReplyCut(Fault):
     drawn: ClassVar[tuple[str, ...]] = USUAL
     evidence: ClassVar[tuple[str, ...]] = ("dwavesystems/dwave-cloud-client#324",)
 
-    at: str = setting(
+    point: str = setting(
         "start",
         "start: no byte; half: half of the body; end: all of it but the last byte",
         ("start", "half", "end"),
     )
-    when: str = setting("after", "after the effect of the request, or before it (at: start)", ("after", "before"))
+    when: str = setting("after", "after the effect of the request, or before it (point: start)", ("after", "before"))
     reset: bool = setting(False, "with a reset (RST) instead of an orderly end (FIN)", (False, True))
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
@@ -36,10 +36,10 @@ class ReplyCut(Fault):
         if self.when == "before":
             return self._broken(LOST)
         reply: Reply = await proceed(call)
-        if self.at == "start" or not reply.body:
+        if self.point == "start" or not reply.body:
             return self._broken(LOST)
         size = len(reply.body)
-        return self._broken(reply.cut(max(size // 2 if self.at == "half" else size - 1, 1)))
+        return self._broken(reply.cut(max(size // 2 if self.point == "half" else size - 1, 1)))
 
     def _broken(self, reply: Reply) -> Reply:
         return replace(reply, pace=Pace(reset=True)) if self.reset else reply

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from harness.inputs import families
-from harness.inputs.nodes import Node, Section
+from harness.inputs.nodes import Node, Section, suggestion
 from harness.inputs.stop_conditions import read_stop
 from harness.inputs.target import DoubleUse, Fresh, Hook, Live, ProcessUse, Ready, WireUse
 
@@ -22,6 +22,9 @@ _KEYS = {
 }
 _PROCESS = ("command", "prepare", "environment", "folder", "ready", "replicas", "user", "faked_clock")
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
+#: what is filled when a process starts; other braces stay (JSON has many)
+PLACE = re.compile(r"\{([a-z][a-z0-9_-]*(?:\.[a-z]+)?)\}")
+_OWN_PLACES = ("port", "replica", "data", "python")
 _REQUEST = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/\S*)")
 
 
@@ -34,6 +37,8 @@ def read_live(node: Node, base: Path, doubles: Sequence[DoubleUse]) -> Live:
     kind = kinds[0]
     section = node.section(*_KEYS[kind])
     processes = _processes(section, kind, base)
+    if kind != "url":
+        _refuse_strange_places(section.need(kind), kind, [p.name for p in processes])
     return Live(
         kind=kind,
         processes=processes,
@@ -64,6 +69,19 @@ def _processes(section: Section, kind: str, base: Path) -> tuple[ProcessUse, ...
     if not entries:
         raise node.problem("must not be empty", "Write one entry a process, in the order of their start.")
     return tuple(_process(_named(node, name), each, base) for name, each in entries.items())
+
+
+def _refuse_strange_places(node: Node, kind: str, names: Sequence[str]) -> None:
+    """A placeholder that nothing fills would reach the process as it stands."""
+    known = [*_OWN_PLACES, *(f"{name}.port" for name in names)]
+    for process in [node] if kind == "process" else node.entries().values():
+        entries = process.entries()
+        prepared = [c for n in ([entries["prepare"]] if "prepare" in entries else []) for c in n.listing()]
+        for words in [entries["command"], *prepared]:
+            for word in words.listing():
+                for match in PLACE.finditer(word.word()):
+                    if match[1] not in known:
+                        raise word.problem(f"nothing fills {match[0]}", suggestion(match[1], known))
 
 
 def _named(node: Node, name: str) -> str:

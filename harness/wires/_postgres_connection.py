@@ -157,10 +157,13 @@ class Connection:
 
     async def _send_batch(self) -> None:
         """What was sent without an Execute."""
-        data = b"".join(self._batch)
-        self._batch.clear()
-        if data:
-            await self._upstream.write(data)
+        if self._batch:
+            parts = Unit("parts", b"".join(self._batch), to_ready=False, parts=len(self._batch))
+            self._batch.clear()
+            if self._exchange.skips:
+                await self._upstream.write(parts.data)
+            else:
+                await self._send(parts)
 
     async def _write_up(self, data: bytes) -> None:
         """The message that was read last, with what is still to come of it."""
@@ -171,7 +174,7 @@ class Connection:
 
     async def _pass(self, unit: Unit) -> None:
         """A statement, through faults and gates if there are any."""
-        if self._exchange.skips and unit.kind == "execute":
+        if self._exchange.skips:
             await self._skip(unit)
             return
         self._enter(unit)
@@ -180,7 +183,7 @@ class Connection:
             await self._send(unit)
             return
         await self._drained()
-        if self._exchange.skips and unit.kind == "execute":
+        if self._exchange.skips:
             await self._skip(unit)
             return
         if unit.kind != "connect":
@@ -200,7 +203,7 @@ class Connection:
         """After an error the server reads on to the next Sync, and does nothing until then."""
         if unit.passage is not None:
             self._left(unit, delivered=False)
-        if unit.to_ready:
+        if unit.to_ready and unit.kind == "execute":
             await self._send(Unit("sync", unit.data))
         else:
             await self._write_up(unit.data)
@@ -235,7 +238,11 @@ class Connection:
             self._exchange.skips = False
         self._exchange.pending.append(unit)
         self._server.rows = self._exchange.rows_wanted()
-        await self._write_up(unit.data)
+        if unit.kind == "parts":
+            # what is still to come is of the message behind them
+            await self._upstream.write(unit.data)
+        else:
+            await self._write_up(unit.data)
 
     async def _forward(self, unit: Unit) -> SqlAnswer:
         """To the server and back."""
@@ -278,14 +285,32 @@ class Connection:
         await asyncio.wait({said})
         if said.cancelled():
             return
-        if (heard := said.result()) is not None:
-            await self._take(heard)
-        else:
+        heard = said.result()
+        if heard is None:
             self._upstream.end()
             unit.talks = False
+        elif self._is_said_to(unit, heard.kind):
+            await self._take(heard)
+            if heard.kind in ("c", "f") and not unit.to_ready:
+                # the Flush behind the Execute was ignored, as all but data is while the server copies in
+                await self._upstream.write(FLUSH)
+        elif self._exchange.copies:
+            # out of place: the server says so itself
+            await self._write_up(heard.data)
+        else:
+            self._messages.unread(heard)
+            unit.talks = False
+
+    def _is_said_to(self, unit: Unit, kind: str) -> bool:
+        """Whether a message goes on with what is under way; if not, it is the next statement's."""
+        if unit.kind == "connect":
+            return kind == "p"
+        return kind in ("d", "c", "f", "H") or (kind == "S" and (self._exchange.copies or unit.lost_sync))
 
     async def _drained(self) -> None:
         """Until all that was sent has been answered."""
+        if any(unit.kind == "parts" for unit in self._exchange.pending):
+            await self._upstream.write(FLUSH)
         while self._exchange.pending and not self._upstream_ended:
             await self._answered(self._exchange.pending[-1])
 

@@ -27,6 +27,7 @@ from harness.wires._wire import Passage
 #: rows that are looked at for keys
 _MOST_ROWS = 16
 _ENDS_EXECUTE = ("C", "s", "I")
+_PARTS = ("1", "2", "3", "T", "n")
 #: messages that say how something went
 ENDS = (*_ENDS_EXECUTE, "E", "Z")
 
@@ -35,11 +36,13 @@ ENDS = (*_ENDS_EXECUTE, "E", "Z")
 class Unit:
     """Something that was sent to the server, or will be, and what came back."""
 
-    kind: Literal["connect", "simple", "execute", "sync"]
+    kind: Literal["connect", "simple", "execute", "sync", "parts"]
     data: bytes
     bound: Bound = field(default_factory=Bound)
     #: it ends with ReadyForQuery; else with the end of its Execute
     to_ready: bool = True
+    #: of parts that no Execute or Sync was sent with: so many of them are to be answered
+    parts: int = 0
     transaction: int | None = None
     passage: Passage | None = None
     #: its answer is kept here until it is told what to do with it; None: it goes to the client at once
@@ -71,7 +74,7 @@ class Unit:
     @property
     def extended(self) -> bool:
         """By the extended protocol."""
-        return self.kind in ("execute", "sync")
+        return self.kind in ("execute", "sync", "parts")
 
     @property
     def answer(self) -> SqlAnswer:
@@ -124,6 +127,9 @@ class Exchange:
         if front is None:
             self._tell_of_statement(heard)
             return []
+        if front.kind == "parts":
+            self._tell_of_statement(heard)
+            return self._part(front, kind)
         if kind in _ENDS_EXECUTE:
             return self._executed(front, heard)
         self._look(front, heard)
@@ -157,6 +163,11 @@ class Exchange:
             return []
         return [self.pending.popleft()]
 
+    def _part(self, front: Unit, kind: str) -> list[Unit]:
+        """ParseComplete, BindComplete, CloseComplete, or what a Describe is answered with."""
+        front.parts -= kind in _PARTS
+        return [] if front.parts else [self.pending.popleft()]
+
     def _failed(self, payload: bytes) -> list[Unit]:
         fields = error_fields(payload)
         self.copies = False
@@ -166,8 +177,8 @@ class Exchange:
             if not front.extended:
                 return []
         over: list[Unit] = []
-        # the server reads on to the next Sync, which is answered
-        while self.pending and not self.pending[0].to_ready:
+        # the server reads on to the next Sync, which is answered; it does nothing else, not even a Query
+        while self.pending and not (self.pending[0].to_ready and self.pending[0].extended):
             over.append(self.pending.popleft())
         self.skips = not self.pending
         return over

@@ -45,6 +45,7 @@ class ClientMessages:
 
     def __init__(self, stream: Stream) -> None:
         self._stream, self._buffer, self._at, self._rest = stream, b"", 0, 0
+        self._again: Message | None = None
         #: what came is no message of the protocol; bytes are passed on as they are from then on
         self.garbled = False
 
@@ -60,6 +61,9 @@ class ClientMessages:
 
     async def next(self) -> Message | None:
         """The next message; None at the end, and when it is garbled: ``taken`` has what is left then."""
+        if self._again is not None:
+            said, self._again = self._again, None
+            return said
         if self.garbled or not await self._have(5):
             return None
         head = self._peek(5)
@@ -73,9 +77,15 @@ class ClientMessages:
         self._rest = length - whole
         return Message(chr(head[0]), self._take(whole), self._rest)
 
+    def unread(self, said: Message) -> None:
+        """Let a message be the next one again."""
+        self._again = said
+
     @property
     def ready(self) -> str:
         """The kind of the next message if all of it is there already; "" if not."""
+        if self._again is not None:
+            return self._again.kind
         have = len(self._buffer) - self._at
         if have < 5 or have < int.from_bytes(self._buffer[self._at + 1 : self._at + 5]) + 1:
             return ""

@@ -205,6 +205,11 @@ def note_member(words: Words) -> bytes:
     return words.arguments[spot] if 0 < spot < len(words.arguments) else b""
 
 
+def is_note(words: Words) -> bool:
+    """It is about deliveries under way, which are kept under a key of their own."""
+    return words.operation == "ack" and any(word in words.key for word in _KEEPS_UNACKED)
+
+
 def long_ago(words: Words) -> tuple[bytes, ...]:
     """A ZADD of one member, with a time that has long been over."""
     return (*words.arguments[:-2], b"0", words.arguments[-1])

@@ -256,10 +256,11 @@ class _Connection:
             told = handling(name, content.method.payload)
         except ValueError:
             told = None
-        if told is None or name == "basic.return":
+        up = lane.direction == "up"
+        if told is None or name == "basic.return" or up != (name == "basic.publish"):
             if not loose:
                 await lane.write(content.raw)
-        elif name == "basic.publish":
+        elif up:
             await self._publish(lane, channel, content, None if loose else told)
         else:
             await self._deliver(lane, channel, content, (told, loose))
@@ -300,7 +301,7 @@ class _Connection:
     async def _confirmed(self, lane: Lane, channel: Channel, told: Answer, raw: bytes) -> None:
         """The broker has what was published, or refuses it."""
         known = channel.confirmed(told)
-        if self._idle and not channel.drifted and not lane.tasks:
+        if not channel.drifted and ((self._idle and not lane.tasks) or not known):
             await lane.write(raw)
             for sent in known:
                 if sent.passage is not None:

@@ -23,6 +23,7 @@ class Postgres(Wire):
     """Between a target and a PostgreSQL server, protocol version 3."""
 
     name: ClassVar[str] = "postgres"
+    layers: ClassVar[tuple[Layer, ...]] = ("tcp", "sql")
 
     def __init__(self, use: WireUse, line: Line) -> None:
         super().__init__(use, line)

@@ -3,8 +3,8 @@
 Everything passes as it is; what publishes, delivers or acknowledges a message is a call of layer ``queue`` on its
 way. RESP2 and RESP3, pipelines, transactions (a message in one takes effect with EXEC, whose answer is its
 confirmation) and blocking commands are followed; replication, MONITOR and CLIENT REPLY are only passed on. Messages
-above 8 MiB pass untouched. Options: ``queues``, patterns of the keys that are queues (default: all that a queue's
-commands are used on).
+above 8 MiB pass untouched. Options: ``queues``, patterns of the keys that are queues (not given: all that a queue's
+commands are used on, which for RQ are its registries too: say ``rq:queue:*``).
 
 kombu's (Celery's) and RQ's acknowledgements are understood. arq's jobs are seen published (ZADD) and acknowledged
 (ZREM); it delivers by asking for what is due, which looks like any other question.
@@ -26,6 +26,7 @@ from harness.wires._redis_passing import Delivery, Ledger, Pushed, Stash, Tellin
 from harness.wires._redis_words import (
     Words,
     forged,
+    is_note,
     long_ago,
     note_member,
     pushed,
@@ -124,7 +125,7 @@ class _Connection:
             return
         words = self._of_a_queue(understand(arguments))
         if not frame.whole:
-            await self._link.pass_on(frame.raw, slot=Slot(words))
+            await self._pass_large(words, frame.raw)
             return
         if words.name == "ZADD" and self._wire.ledger.overdue(note_member(words)):
             frame = Frame(command(long_ago(words)), frame.item)
@@ -132,11 +133,11 @@ class _Connection:
         await handlers.get(words.operation, self._plain)(words, frame.raw)
 
     def _of_a_queue(self, words: Words) -> Words:
-        """One that only looks like a queue's is like any other."""
+        """One that only looks like a queue's is like any other. Acknowledgements may be kept under another key."""
         globs = self._wire.queues
         if not globs or words.operation in ("", "other") or any(fnmatch(text(words.key), g) for g in globs):
             return words
-        return replace(words, operation="other", pattern="")
+        return words if is_note(words) else replace(words, operation="other", pattern="")
 
     async def _plain(self, words: Words, raw: bytes) -> None:
         """A command about no key."""
@@ -199,6 +200,13 @@ class _Connection:
             await self._link.pass_on(raw, slot=Slot(words, passage=passage))
         else:
             await self._link.pass_on(raw, then=lambda item: self._left(passage, delivered=item.kind not in "-!"))
+
+    async def _pass_large(self, words: Words, raw: bytes) -> None:
+        """The end of a command whose beginning has gone already."""
+        if words.operation == "publish":
+            await self._straight(words, raw, self._enters("publish", said(words)))
+        else:
+            await self._link.pass_on(raw, slot=Slot(words))
 
     async def _other(self, words: Words, raw: bytes) -> None:
         transaction = self._link.transaction
@@ -322,6 +330,7 @@ class _Connection:
         reply = await self._link.forward(raw)
         self._blocked = False
         if reply.told:
+            self._left(self._enters("deliver", said(words)), delivered=True)
             return
         await self._hand_over(words, reply.item, None, reply.raw)
 

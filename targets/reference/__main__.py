@@ -10,10 +10,9 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Mapping
 
-import uvicorn
-
-from targets.reference.app import factory, life
+from targets.reference.life import life
 from targets.reference.settings import ROLES, Settings
 
 
@@ -29,7 +28,17 @@ def main() -> None:
         logging.basicConfig(level=logging.WARNING)
         asyncio.run(work(Settings.read(values)))
     else:
-        uvicorn.run(factory(values), host=arguments.host, port=arguments.port, log_level="warning")
+        serve(values, arguments.host, arguments.port)
+
+
+def serve(values: Mapping[str, str], host: str, port: int) -> None:
+    """Serve the API until interrupted."""
+    # a worker is up sooner without them
+    import uvicorn
+
+    from targets.reference.app import factory
+
+    uvicorn.run(factory(values), host=host, port=port, log_level="warning")
 
 
 async def work(settings: Settings) -> None:

@@ -5,22 +5,17 @@ The same application can live many times, one life after the other, each with wh
 
 from __future__ import annotations
 
-import asyncio
 import os
-import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from functools import lru_cache
+from contextlib import asynccontextmanager
 
-import httpx
 from fastapi import FastAPI
 
-from targets.reference import services
 from targets.reference.api import audit, changes, jobs, policies, quota, system, tenants
 from targets.reference.api.refusals import install
 from targets.reference.api.requests import RequestIds
+from targets.reference.life import life
 from targets.reference.settings import Settings
-from targets.reference.store import Store
 
 
 def factory(settings: Mapping[str, str]) -> FastAPI:
@@ -50,31 +45,3 @@ def factory(settings: Mapping[str, str]) -> FastAPI:
 def from_environment() -> FastAPI:
     """An application with the environment's settings, for servers that import one."""
     return factory(os.environ)
-
-
-@asynccontextmanager
-async def life(settings: Settings) -> AsyncIterator[services.Services]:
-    """Everything that the settings' role asks for, at work until the context ends."""
-    store = Store(settings.database_url, shared=settings.shared, patience_s=settings.worker_lease_s)
-    async with http_client() as http:
-        living = services.build(settings, store, http)
-        await store.transaction(services.prepare, living)
-        worker = asyncio.create_task(living.worker.run())
-        try:
-            yield living
-        finally:
-            worker.cancel()
-            with suppress(asyncio.CancelledError):
-                await worker
-            await store.close()
-
-
-def http_client() -> httpx.AsyncClient:
-    """The client for everything outside; only addresses named in the settings are called, and directly."""
-    return httpx.AsyncClient(verify=_certificates(), trust_env=False)
-
-
-@lru_cache(maxsize=1)
-def _certificates() -> ssl.SSLContext:
-    # reading the certificates takes longer than a whole request
-    return httpx.create_ssl_context()

@@ -32,7 +32,7 @@ _NEWNS, _NEWUSER, _NEWNET, _PRIVATE, _BIND = 0x00020000, 0x10000000, 0x40000000,
 _NAME_SERVER = planted.v4(53)
 _PLACES = [
     *((a, planted.HTTPS) for a in (planted.ACCOUNT, planted.PROFILE, planted.TOKEN)),
-    *((planted.v4(n), planted.HTTPS) for n in (5, 7, 8, 14, 15, 18, 25)),
+    *((planted.v4(n), planted.HTTPS) for n in (5, 7, 8, 9, 14, 15, 18, 25)),
     *((planted.BY_NAME, p) for p in (80, 8080, planted.HTTPS)),
     (planted.METADATA, 80), (planted.SECOND_RESOLVER, 53), (planted.v6(11), planted.HTTPS), (planted.v4(12), 3128),
     (planted.v4(13), 80), (planted.v4(21), planted.HTTPS),

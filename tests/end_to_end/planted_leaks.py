@@ -223,6 +223,11 @@ def fire_and_forget() -> None:
     time.sleep(0.05)
 
 
+def insisting() -> None:
+    for _ in range(300):
+        tell(v4(9))
+
+
 def inherited_descriptor() -> None:
     for number in range(3, 256):
         try:
@@ -245,7 +250,7 @@ LEAKS: dict[str, Callable[[], None]] = {
     for f in (
         saved_account, aws_profile, gcloud_profile, metadata_service, hard_coded_address, hard_coded_url, child_process,
         daemon, raw_dns, dns_by_tcp, udp, ipv6, ipv6_udp, proxy, redirect, late_thread, at_exit, abstract_socket,
-        socket_file, other_user, native_lookup, other_services, fire_and_forget, inherited_descriptor,
+        socket_file, other_user, native_lookup, other_services, fire_and_forget, insisting, inherited_descriptor,
     )
 }  # fmt: skip
 

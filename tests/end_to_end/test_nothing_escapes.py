@@ -64,7 +64,8 @@ WAYS = {
     "other_user": _tcp(planted.v4(18)),
     "native_lookup": _asked("native.example", "native.example"),
     "other_services": Way("tcp", "127.0.0.1", 0, seen="other service", with_process=False),
-    "fire_and_forget": _tcp(planted.v4(25)),
+    "fire_and_forget": Way("tcp", planted.v4(25), seen=f"{planted.v4(25)} 443", with_process=False),
+    "insisting": _tcp(planted.v4(9)),
 }
 #: nothing is even attempted: there is no descriptor to write to
 NAMELESS = {"inherited_descriptor": f"{planted.v4(21)} 443 bytes"}
@@ -130,6 +131,10 @@ def test_it_has_nothing_to_go_out_by(isolated: dict[str, Any], canary: dict[str,
 
 def test_no_packet_leaves(isolated: dict[str, Any]) -> None:
     assert isolated["seen"] == {}, "a stand-in was reached"
+
+
+def test_who_insists_is_named_often_enough_but_not_for_ever(isolated: dict[str, Any]) -> None:
+    assert sum(leak["address"] == planted.v4(9) for leak in isolated["leaks"]) == 50
 
 
 def test_nothing_is_named_that_was_not_planted(isolated: dict[str, Any]) -> None:

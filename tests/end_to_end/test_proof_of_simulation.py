@@ -40,8 +40,7 @@ class Scene:
     url: str
 
     def live(self, **more: Any) -> None:
-        fresh = {"fresh": {"reset": {"http": "GET /v1/health"}}}
-        target_file(self.file.parent, {"url": self.url, "doubles": self.doubles, **fresh, **more})
+        target_file(self.file.parent, {"url": self.url, "doubles": self.doubles, **more})
 
 
 @contextmanager
@@ -90,7 +89,7 @@ def runs_at(vendor: Served, before: int) -> list[Any]:
 
 def test_a_target_that_talks_elsewhere_gets_no_job_but_the_first(tmp_path: Path, vendor: Served) -> None:
     before = len(vendor.control.runs())
-    with scene(tmp_path, vendor.urls["ionq"]) as made:
+    with scene(tmp_path, vendor.urls["ionq"] + "/v0.4") as made:
         facts, notes = play(made.file)
         assert "NOT ONE JOB IS SUBMITTED: it is not proved that its jobs land on our backend" in notes
         assert len(runs_at(vendor, before)) == 1  # what the proof cost: one job of one shot
@@ -103,7 +102,7 @@ def test_a_target_that_talks_elsewhere_gets_no_job_but_the_first(tmp_path: Path,
 @pytest.mark.parametrize("more", [{"submit": False}, {"doubles": {"policy": "http://127.0.0.1:{p}"}}])
 def test_nothing_at_all_is_submitted(tmp_path: Path, vendor: Served, more: dict[str, Any]) -> None:
     before = len(vendor.control.runs())
-    with scene(tmp_path, vendor.urls["ionq"]) as made:
+    with scene(tmp_path, vendor.urls["ionq"] + "/v0.4") as made:
         if "doubles" in more:
             more = {"doubles": {"policy": made.doubles["policy"]}}
         made.live(**more)
@@ -115,7 +114,7 @@ def test_nothing_at_all_is_submitted(tmp_path: Path, vendor: Served, more: dict[
 
 def test_a_run_says_so_and_exits_2(tmp_path: Path, vendor: Served) -> None:
     before = len(vendor.control.runs())
-    with scene(tmp_path, vendor.urls["ionq"]) as made:
+    with scene(tmp_path, vendor.urls["ionq"] + "/v0.4") as made:
         argv = ["run", "scenarios/smoke/quotas.yaml", "--target", str(made.file), "--mode", "live", "--plans", "3"]
         ran = subprocess.run(
             [sys.executable, "-m", "harness", *argv, "--seed", "1", "--out", str(tmp_path / "out"), "--format", "json"],

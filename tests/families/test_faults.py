@@ -30,7 +30,7 @@ every = pytest.mark.parametrize(("name", "kind"), FAULTS, ids=[n for n, _ in FAU
 around = pytest.mark.parametrize(("name", "kind"), AROUND, ids=[n for n, _ in AROUND])
 LONG_MS = 10_000_000
 #: whole numbers that are only compared or told on: any will do
-COUNTS = ("qubit", "max_shots", "slice_bytes")
+COUNTS = ("qubit", "max_shots", "slice_bytes", "replica")
 BELL = Circuit(2, (Gate("h", (0,)), Gate("x", (1,), (0,))))
 
 
@@ -126,7 +126,8 @@ def test_it_says_what_it_does_and_where_it_was_seen(name: str, kind: type[Fault]
     odd = [e for e in kind.evidence if not re.fullmatch(r"[\w.-]+/[\w.-]+#\d+", e)]
     assert not odd, f"evidence is written owner/repo#number, not {odd}"
     assert len(set(kind.evidence)) == len(kind.evidence), "the same evidence twice"
-    assert kind.operations, f"say in `operations` of {kind.__name__} which requests or stages it can strike"
+    anywhere = kind.needs_processes
+    assert kind.operations or anywhere, f"say in `operations` of {kind.__name__} which requests or stages it can strike"
     assert set(kind.drawn) <= set(kind.operations), "agents can draw only what `operations` has"
 
 

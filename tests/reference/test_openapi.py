@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from targets.reference import app as app_module
+from targets.reference import life as life_module
 from targets.reference.app import factory
 from targets.reference.defects import KNOWN
 from tests.reference.conftest import HURRY, PEOPLE
@@ -83,7 +83,7 @@ CASES = [result.ok() for result in SCHEMA.get_all_operations()]
 def test_it_does_what_the_document_says(operation: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """A few requests to each operation, valid and not; schemathesis judges the answers."""
     outside = httpx.MockTransport(World())
-    monkeypatch.setattr(app_module, "http_client", lambda: httpx.AsyncClient(transport=outside))
+    monkeypatch.setattr(life_module, "http_client", lambda: httpx.AsyncClient(transport=outside))
     import requests
     from schemathesis import GenerationMode
     from schemathesis.checks import CHECKS, load_all_checks

@@ -17,6 +17,8 @@ from harness.errors import FileProblem, Place, QHarnessError
         ("TargetError", "QHarnessError"),
         ("TargetUnreachable", "TargetError"),
         ("NeedsLiveMode", "TargetError"),
+        ("RunStopped", "TargetError"),
+        ("PlayCut", "QHarnessError"),
         ("ContractBroken", "QHarnessError"),
     ],
 )

@@ -7,10 +7,10 @@ and it is the one thing that dies with us, however we die: then everything it st
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import pwd
+import shutil
 import signal
 import socket
 import subprocess
@@ -98,8 +98,8 @@ class Child:
 class Keeper:
     """One keeper process. ``start`` it, ``aclose`` it; it dies with us."""
 
-    def __init__(self, process: subprocess.Popen[bytes], channel: Channel) -> None:
-        self._process, self._channel = process, channel
+    def __init__(self, process: subprocess.Popen[bytes], channel: Channel, folder: str) -> None:
+        self._process, self._channel, self._folder = process, channel, folder
         self._loop = asyncio.get_running_loop()
         self._asked = 0
         self._answers: dict[int, asyncio.Future[tuple[Message, tuple[int, ...]]]] = {}
@@ -150,7 +150,7 @@ class Keeper:
         finally:
             theirs.close()
             os.close(harness)
-        keeper = cls(process, Channel(ours))
+        keeper = cls(process, Channel(ours), folder)
         try:
             async with asyncio.timeout(_START_LIMIT_S):
                 said = await keeper._ready
@@ -197,10 +197,13 @@ class Keeper:
 
     async def aclose(self) -> None:
         """Kill everything that was started, and the keeper; nothing is left when this returns, and all was told."""
-        with contextlib.suppress(TimeoutError, TargetError):  # it hangs, or is gone: then it ends the hard way
+        try:
             async with asyncio.timeout(_END_LIMIT_S):
                 await self.ask({"do": "end"})
-        self._end()
+        except (TimeoutError, TargetError):
+            pass  # it hangs, or is gone: then it ends the hard way
+        finally:
+            self._end()
         if self._process.returncode is None:
             ended, watched = asyncio.Event(), os.pidfd_open(self._process.pid)
             self._loop.add_reader(watched, ended.set)
@@ -212,6 +215,7 @@ class Keeper:
             self._process.wait()
         if self._process.stderr is not None:
             self._process.stderr.close()
+        shutil.rmtree(self._folder, ignore_errors=True)  # it does so itself, unless it was killed
 
     # ------------------------------------------------------------ messages
 

@@ -60,7 +60,7 @@ _OWN = (FaultFired, FaultArmed, GateHeld, TargetCrashed, TargetRestarted)
 
 
 class LivePlay:
-    """One plan on one stack. ``undisturbed``: nothing of the stack was stopped or died."""
+    """One plan on one stack. ``reusable``: the stack is fit for another, if all of it runs and nothing is left to do."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class LivePlay:
         tally: Tally | None = None,
     ) -> None:
         self.target, self.plan, self.stack = target, plan, stack
-        self.undisturbed = True
+        self.reusable = True
         self._clock = _wall_clock(stack.live.pace)
         # events are told from the play's beginning, doubles tell today's dates
         self._from_zero = LoopClock(asyncio.get_running_loop(), pace=stack.live.pace)
@@ -139,8 +139,8 @@ class LivePlay:
             await self.staging.impose()
             self.recorder.injector = self.injector
             await (self._watch.guard(self.staging.play()) if self._watch else self.staging.play())
-            if self._dead:
-                raise TargetUnreachable(self._dead)
+            if dead := self._dead or self.stack.keeper.lost:
+                raise TargetUnreachable(dead)
             return self.recorder.history()
         finally:
             await self._end()
@@ -169,7 +169,7 @@ class LivePlay:
             self._watch.heard(sent)
 
     def _disturbed(self) -> bool:
-        return not self.injector.idle or not self.undisturbed
+        return not self.injector.idle or not self.stack.sound
 
     async def send(self, outgoing: Outgoing, timeout_ms: float) -> Answer | Failure:
         """The player's transport."""
@@ -196,7 +196,7 @@ class LivePlay:
         if wall_s <= LONGEST_WAIT_S:
             await self._clock.sleep_ms(ms)
             return
-        self.undisturbed = False
+        self.reusable = False
         if self.stack.live.ageing is not None:
             await self.stack.perform(self.stack.live.ageing, self.north, s=f"{wall_s:.3f}")
         else:
@@ -218,7 +218,7 @@ class LivePlay:
         member = self._member(process, replica)
         if member is None or member.clock is None:
             return False
-        self.undisturbed = False
+        self.reusable = False
         member.clock.disturb(way, by_ms / self.stack.live.pace / 1000, rate)
         return True
 
@@ -245,7 +245,6 @@ class LivePlay:
 
     def ended(self, member: Member) -> None:
         """A process ended by itself: under faults it is started again, else there is nothing more to test."""
-        self.undisturbed = False
         self.recorder.record(TargetCrashed(index=-1, process=member.name, how="died"))
         code = member.child.returncode if member.child else None
         if not self.plan.faults:
@@ -270,7 +269,7 @@ class LivePlay:
         """SIGSTOP, and SIGCONT."""
         member = self._member(process, replica)
         if member is not None and not member.down and not member.paused:
-            self.undisturbed, member.paused = False, True
+            member.paused = True
             self.recorder.record(TargetCrashed(index=index, process=member.name, how="paused"))
             await self._signal(member, signal.SIGSTOP)
             self._later(self._resume(member, index, for_ms))
@@ -291,7 +290,7 @@ class LivePlay:
 
     def _killed(self, member: Member, index: int) -> None:
         # noted before the signal, so that its end is known for ours
-        self.undisturbed, member.down = False, True
+        member.down = True
         self.recorder.record(TargetCrashed(index=index, process=member.name, how="killed"))
 
     def _crash(self, index: int, fault: Fault) -> None:

@@ -45,6 +45,7 @@ from harness.worlds.live.stack import Stack
 #: of real time; what has not arrived by then is not waited for
 LIMIT_S: Final = 45.0
 _TAKE_BACK_S: Final = 15.0
+_SETTLE_S: Final = 1.0
 _SCENARIO: Final = "proof of simulation"
 _FEW: Final = (37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
 _MORE: Final = (101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167, 173, 179, 181, 191, 193, 197, 199)
@@ -163,8 +164,10 @@ async def _played(
     target: Target, stack: Stack, caps: Mapping[str, float], probe: Probe, limit_s: float = LIMIT_S
 ) -> tuple[History, bool]:
     """What happened until the job had ended, or in the time there is; and whether the canary ran here."""
-    terms = contract.resolve(target, {}, target.live.pace if target.live else 1.0)
-    play = LivePlay(target, probe.plan, terms, caps, stack)
+    pace = target.live.pace if target.live else 1.0
+    # nobody judges this play: it need not settle, nor wait for longer than there is time
+    brief = {**caps, "timing.settle_s": _SETTLE_S, "jobs.deadline_s": limit_s * pace}
+    play = LivePlay(target, probe.plan, contract.resolve(target, {}, pace), brief, stack)
     backends = [d.backend for d in play.doubles.values() if isinstance(d, Protocol)]
     if probe.canary is not None:
         for backend in backends:
@@ -206,7 +209,8 @@ def judged(history: History, probe: Probe, recognised: bool) -> Proof:
     mark = next((r for r in case.runs.values() if _is_marked(r.accepted.shots, probe.shots) and r.n > call.n), None)
     if mark is not None:
         return Proof(proved=True, how=f"run {mark.id} on our backend has the {probe.shots} shots of its job")
-    what = f"took a job of {probe.shots} shots" if call.surely_happened else "was asked for a job, and gave no answer"
+    took = f"took a job of {probe.shots} shot{'s' if probe.shots > 1 else ''}"
+    what = took if call.surely_happened else "was asked for a job, and gave no answer"
     arrived = len(case.runs)
     return Proof(proved=False, how=f"it {what}, and of {arrived} runs on our backend none is that job's")
 

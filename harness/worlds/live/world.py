@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,7 +20,7 @@ from harness.inputs.lanes import laned_actor
 from harness.inputs.target import Live, Target
 from harness.model import History, Plan
 from harness.worlds import contract
-from harness.worlds.live import simulation
+from harness.worlds.live import simulation, specification
 from harness.worlds.live.play import LivePlay
 from harness.worlds.live.stack import Stack
 from harness.worlds.live.stops import Tally
@@ -60,7 +59,6 @@ class LiveWorld:
         self._task: asyncio.Task[History] | None = None
         self._cut = ""
         self._starts = 0
-        self._proved = False
         #: what its user should know: isolation that is not to be had, what the target tried to reach
         self.notes: dict[str, None] = {}
         #: the target as it may be called: one that runs elsewhere must first show where its jobs go
@@ -114,7 +112,7 @@ class LiveWorld:
             target = await self._permitted(stack)
             play = LivePlay(_of_lane(target, stack), plan, terms, self.caps, stack, tally=self._tally)
             history = await play.run()
-            fits = stack.sound and play.undisturbed and _quiet(history)
+            fits = stack.sound and play.reusable and _quiet(history)
         finally:
             self._note(stack)
             if not fits or not stack.left:
@@ -122,13 +120,14 @@ class LiveWorld:
         return history
 
     async def _permitted(self, stack: Stack) -> Target:
-        if self.live.kind != "url":
-            return self.target
         if self._callable is None:
-            nonce = secrets.token_hex(8)
-            self._callable, told = await simulation.settled(self.target, stack, self.caps, nonce, stack.left.pop())
-            if told:
-                self.notes[told] = None
+            target = await specification.checked(self.target, stack)
+            if self.live.kind == "url":
+                nonce = secrets.token_hex(8)
+                target, told = await simulation.settled(target, stack, self.caps, nonce, stack.left.pop())
+                if told:
+                    self.notes[told] = None
+            self._callable = target
         return self._callable
 
     # ------------------------------------------------------------ stacks
@@ -141,17 +140,8 @@ class LiveWorld:
             stack = Stack(self.target, settings, self._lanes(), isolated=self._isolated)
             await stack.start()
             self._stacks[key] = stack
-        await self._prove(self._stacks[key])
         self._stacks.move_to_end(key)
         return self._stacks[key]
-
-    async def _prove(self, stack: Stack) -> None:
-        """Once: whether a target that runs elsewhere may be given jobs at all."""
-        if self.live.kind == "url" and not self._proved:
-            lane = stack.left.pop() if len(stack.left) > 1 else stack.left[-1]
-            self.target, note = await simulation.settled(self.target, stack, self.caps, str(time.time_ns()), lane)
-            self.notes |= dict.fromkeys([note] if note else [])
-            self._proved = True
 
     def _lanes(self) -> list[str]:
         """Names for the lanes of one start; a url's are never used twice, as its tenants stay."""

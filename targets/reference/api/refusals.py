@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, DBAPIError
 from starlette.exceptions import HTTPException
 
 from targets.reference import audit
@@ -77,7 +77,11 @@ async def _refuse(request: Request, error: Exception) -> JSONResponse:
 
 async def _fail(request: Request, error: Exception) -> JSONResponse:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    await _remember(request, 500)
+    try:
+        await _remember(request, 500)
+    except DBAPIError:
+        # the store is away, which may be why it failed
+        log.exception("no entry for %s %s", request.method, request.url.path)
     return _response(request, 500, "internal", "this is our fault", {})
 
 

@@ -190,7 +190,7 @@ def _wires(operation: str) -> list[tuple[Any, ...]]:
     return [
         ("refused_once", "connection lost before it was read", _one("reply_cut", **at, when="before")),
         ("reset_once", "connection reset before an answer", _one("reply_cut", **at, reset=True)),
-        ("cut", "connection lost in the midst of the answer", _one("reply_cut", **at, at="half")),
+        ("cut", "connection lost in the midst of the answer", _one("reply_cut", **at, point="half")),
         ("late", "answered after 5 s", _one("latency", **at, ms=5_000, when="after")),
         ("hang", "no answer, no end", _one("latency", **at, ms=600_000, when="after", times=0)),
         ("trickle", "a byte every 5 s", _one("slow_reply", **at, slice_bytes=1, slice_ms=5_000, times=0)),
@@ -211,7 +211,7 @@ ACCEPTED = _rows(
     ("lost_once", "connection lost, once", _one("response_lost", way="break")),
     ("lost_twice", "connection lost, twice", _one("response_lost", way="break", times=2)),
     ("reset_once", "connection reset, once", _one("reply_cut", **_on("submit"), reset=True)),
-    ("cut", "connection lost in the midst of the answer", _one("reply_cut", **_on("submit"), at="half")),
+    ("cut", "connection lost in the midst of the answer", _one("reply_cut", **_on("submit"), point="half")),
     ("late", "answered after 5 s", _one("latency", **_on("submit"), ms=5_000, when="after")),
     ("late_35", "answered after 35 s", _one("latency", **_on("submit"), ms=35_000, when="after", times=0)),
     ("hang", "no answer, no end", _one("response_lost", way="hang", times=0)),

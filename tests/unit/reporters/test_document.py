@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from harness.model import Status
-from harness.reporters import _proof, _replays, _verdicts, document
+from harness.model import Finding, GateUse, Repeats, Status
+from harness.reporters import _modes, _proof, _replays, _verdicts, document, html, junit, text
 from harness.reporters._replays import Replayed
-from harness.results import DefectResult, ProofResult
-from tests.runs import RULES, clean_run, red_run, report, verdicts
+from harness.results import Attempt, DefectModes, DefectResult, ModesProof, ProofResult
+from tests.runs import RULES, clean_run, race_finding, red_run, report, verdicts
 
 SCHEMA = json.loads(Path("docs/report.schema.json").read_text(encoding="utf-8"))
 
@@ -82,6 +82,103 @@ def test_replay() -> None:
         Replayed(file="d.yaml", same=None),
     ]
     check("replay", _replays.document(results))
+
+
+def live_finding() -> Finding:
+    """The quota race as live plays show it."""
+    race = race_finding()
+    plan = replace(race.plan, gates=(GateUse(at="store", on=("commit",), one_by_one=True, order=(1, 0)),))
+    repeats = Repeats(
+        plays=5, shown=3, difference="first differs at event 17 (expected step s2 accepted, came refused)"
+    )
+    return replace(race, plan=plan, repeats=repeats)
+
+
+def test_a_live_finding_says_how_often_it_showed() -> None:
+    """In every format; a simulated one has no such members."""
+    told = report(replace(red_run(live_finding()), notes=("not isolated: no namespaces here",)))
+    value = document.run_document(told)
+    check("run", value)
+    (finding,) = value["findings"]
+    assert finding["repeats"] == {
+        "mode": "live",
+        "plays": 5,
+        "shown": 3,
+        "difference": "first differs at event 17 (expected step s2 accepted, came refused)",
+    }
+    assert finding["basis"] == "contradiction"
+    assert finding["gates_in_words"] == [
+        "commit at store held until 2 are there, then released in the order 2, 1, "
+        "each when the one before it is answered"
+    ]
+    assert "repeats" not in document.run_document(report(red_run()))["findings"][0]
+    for words in (text.render(told), html.render(told), junit.render(told)):
+        assert "3/5 with fresh noise" in words
+    for words in (html.render(told), junit.render(told)):
+        assert "event 17" in words
+    for words in (text.render(told), html.render(told)):
+        assert "no namespaces here" in words
+    assert max(map(len, text.render(told).splitlines()[:-3])) <= 80
+
+
+def test_live_replays() -> None:
+    """How often, where the first other one parted, and which calls had to be held."""
+    replayed = Replayed(
+        file="a.yaml", id="Q1-cap-1", signature="Q1/cap", reproduced=True, mode="live", plays=5, shown=3, difference="x"
+    )
+    held = replace(replayed, shown=0, held="calls of store held until 2 are there")
+    value = _replays.document([replayed, held])
+    check("replay", value)
+    words = _replays.text([replayed, held])
+    assert "3/5 live         plays break it, each with fresh noise" in words
+    assert "it is broken when calls are held: calls of store held until 2" in words
+    assert max(map(len, words.splitlines())) <= 80
+
+
+def modes(**changes: Any) -> ModesProof:
+    """Three defects: seen in both modes, in one, in none."""
+    found = Attempt(
+        found=True,
+        signature="Q1/cap",
+        seconds=41.2,
+        plans=12,
+        steps=2,
+        gates=1,
+        repeats="5/5",
+        replayed=2,
+        replays=3,
+        clean=3,
+        cleans=3,
+    )
+    missed = Attempt(found=False, seconds=600, plans=80, why="no rule of it was broken in 80 plans and 600 s")
+    defects = (
+        DefectModes(id="QUO-01", area="q", title="Check then act", needs="concurrent", simulated=found, live=found),
+        DefectModes(id="QUO-02", area="q", title="x" * 60, needs="concurrent", simulated=found, live=missed),
+        DefectModes(id="APR-01", area="a", title="Stale", needs="sequential-stateful", live=missed),
+    )
+    return ModesProof(**{"defects": defects, "asked": 3, "seconds": 99.0, "budget_s": 600.0, **changes})
+
+
+def test_the_proof_in_both_modes() -> None:
+    value = _modes.document(modes())
+    check("modes", value)
+    assert [d["seen"] for d in value["defects"]] == ["simulated and live", "simulated", "neither"]
+    words = _modes.text(modes())
+    assert max(map(len, words.splitlines())) <= 80
+    for told in (
+        "Q1/cap, 1 gate; another process 2/3, correct build clean 3/3",
+        "live: no rule of it was broken in 80 plans",
+        "live 1/2 (50%), simulated 2/2 (100%)",
+        "1 of 3 planted defects found live within 600 s each",
+    ):
+        assert told in " ".join(words.split())
+
+
+def test_a_proof_in_both_modes_needs_all_of_it() -> None:
+    assert modes().exit_code == 1
+    assert modes(defects=modes().defects[:1], asked=1).exit_code == 0
+    assert modes(defects=modes().defects[:1]).exit_code == 2
+    assert modes(interrupted=True).exit_code == 130
 
 
 def test_verdicts() -> None:

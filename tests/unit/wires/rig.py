@@ -176,7 +176,7 @@ async def rigged(
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         arrived.append(writer)
         try:
-            with suppress(ConnectionError):
+            with suppress(ConnectionError, EOFError):
                 await dependency(reader, writer)
         finally:
             writer.close()

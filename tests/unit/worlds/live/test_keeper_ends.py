@@ -35,9 +35,9 @@ def gone_after_s(mark: str) -> float:
     return time.monotonic() - began
 
 
-def play(how: str, mark: str, *more: str) -> subprocess.Popen[str]:
+def play(folder: Path, how: str, mark: str, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, harness_to_kill.__file__, how, mark, *more]
-    harness = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    harness = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(folder)})
     assert harness.stdout is not None
     assert harness.stdout.readline() == "up\n"
     assert alive(mark) == 6
@@ -58,9 +58,9 @@ def children_of(pid: int) -> list[int]:
 
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("victim", ["harness", "outer half", "inner half"])
-def test_killed(how: str, victim: str) -> None:
+def test_killed(how: str, victim: str, tmp_path: Path) -> None:
     mark = f"mark-{os.getpid()}-{how}-{victim}"
-    harness = play(how, mark)
+    harness = play(tmp_path, how, mark)
     try:
         (outer,) = children_of(harness.pid)
         (inner,) = children_of(outer)
@@ -73,9 +73,9 @@ def test_killed(how: str, victim: str) -> None:
         harness.stdout.close()
 
 
-def test_killed_though_a_copy_of_the_harness_lives_on() -> None:
+def test_killed_though_a_copy_of_the_harness_lives_on(tmp_path: Path) -> None:
     mark = f"mark-{os.getpid()}-copy"
-    harness = play("open", mark, "copy")
+    harness = play(tmp_path, "open", mark, "copy")
     copies = [p for p in children_of(harness.pid) if not children_of(p)]
     try:
         harness.kill()
@@ -86,6 +86,21 @@ def test_killed_though_a_copy_of_the_harness_lives_on() -> None:
         harness.wait()
         assert harness.stdout is not None
         harness.stdout.close()
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("after_s", [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6])
+def test_killed_at_any_moment(how: str, after_s: float, tmp_path: Path) -> None:
+    """While the keeper starts, while processes start, while they run: the keeper goes too, and cleans up."""
+    command = [sys.executable, harness_to_kill.__file__, how, "x"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(tmp_path)}) as harness:
+        time.sleep(after_s)
+        harness.kill()
+    began = time.monotonic()
+    while left := [line for line in command_lines() if str(tmp_path).encode() in line]:
+        assert time.monotonic() < began + LIMIT_S, left
+        time.sleep(0.01)
+    assert [p for p in tmp_path.iterdir() if list(p.iterdir())] == []
 
 
 @pytest.mark.parametrize("how", HOWS)
@@ -106,7 +121,7 @@ async def close_in_order(isolated: bool) -> None:
     assert os.path.isdir(home)  # noqa: ASYNC240 - a local folder
     await keeper.aclose()
     assert alive(mark) == 0
-    assert not os.path.exists(home)  # noqa: ASYNC240 - a local folder
+    assert not os.path.exists(keeper._folder)  # noqa: ASYNC240 - a local folder
     assert set(os.listdir("/proc/self/fd")) == before
     assert child.returncode == -signal.SIGKILL
     assert not keeper.children

@@ -230,6 +230,8 @@ def test_nothing_is_left_when_it_is_closed() -> None:
         ("{process: {command: x y}}", "must be a list of words"),
         ("{process: {command: [x], ready: {http: health}}}", "is no path"),
         ("{process: {command: [x], ready: {log: '('}}}", "is no regular expression"),
+        ("{process: {command: ['{pyhton}']}}", "nothing fills {pyhton}"),
+        ("{compose: {api: {command: [x, '{db.port}']}}}", "nothing fills {db.port}"),
         ("{compose: {}}", "must not be empty"),
         ("{compose: {API: {command: [x]}}}", "is no name of a process"),
         ("{url: 127.0.0.1:80}", "is no base URL"),

@@ -1,0 +1,162 @@
+"""Whatever a target does, a run ends in time, with a clear verdict, and with everything so far reported."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PROCESS = ROOT / "tests/hostile_process.py"
+BUDGET_S = 8
+#: start-up, the play that is on when the budget is over, reports; generous, as tests run beside each other
+OVER_S = 45
+
+
+def target(folder: Path, kind: str, elsewhere: str = "", openapi: bool = False) -> Path:
+    """A target.yaml of such a process."""
+    job = {"JobSeen": {"job": "$.id", "state": "$.state"}}
+    by_id = {"job": "path:id"}
+    content: dict[str, Any] = {
+        "name": kind,
+        "live": {
+            "process": {
+                "command": ["{python}", str(PROCESS), kind, "{port}", *([elsewhere] if elsewhere else [])],
+                "ready": {"tcp": True, "within_s": 4},
+            },
+            "pace": 20,
+            "fresh": {"reset": {"command": ["true"]}},
+        },
+        "settings": {"API_PASSWORD": "hunter2", "STORE": "postgresql://app:hunter2@db/app"},
+        "doubles": {"ionq": {"setting": "BACKEND_URL", "url": "http://backend.test/v0.4"}},
+        "actors": {
+            name: {"tenant": tenant, "headers": {"Authorization": f"Bearer hunter2-{name}"}}
+            for name, tenant in (("ann", "one"), ("bob", "one"), ("eve", "two"))
+        },
+        "roles": {
+            "submit_job": {"operation": "POST /jobs", "request": {"shots": "body:/shots"}, "read": job},
+            "get_job": {"operation": "GET /jobs/{id}", "request": by_id, "read": job},
+            "list_jobs": {"operation": "GET /jobs", "read": {"ListSeen": {"of": {"const": "jobs"}, "ids": "$[*].id"}}},
+        },
+        "contract": {"jobs.deadline_s": {"fixed": 20}, "timing.settle_s": {"fixed": 1}},
+    }
+    for role in content["roles"].values():
+        role["timeout_ms"] = 700
+    if openapi:
+        content["openapi"] = "app:/openapi.json"
+    path = folder / "target.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+SCENARIO = """\
+title: Accepted work ends
+contract: {}
+caps: {jobs.deadline_s: 20}
+needs: [submit_job, get_job]
+roles: [submit_job, get_job, list_jobs]
+agents: [legal]
+faults: []
+invariants: [J1, J2]
+"""
+
+
+@dataclass
+class Ended:
+    """How a run ended."""
+
+    code: int
+    output: str
+    seconds: float
+    files: list[Path]
+
+    @property
+    def summary(self) -> Any:
+        return json.loads(next(f for f in self.files if f.name == "summary.json").read_text())
+
+
+def run(folder: Path, target_file: Path, *more: str) -> Ended:
+    (folder / "scenario.yaml").write_text(SCENARIO)
+    argv = ["run", str(folder / "scenario.yaml"), "--target", str(target_file), "--mode", "live", "--seed", "1"]
+    argv += ["--budget", f"{BUDGET_S}s", "--out", str(folder / "out"), *more]
+    began = time.monotonic()
+    ran = subprocess.run(
+        [sys.executable, "-m", "harness", *argv],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        timeout=BUDGET_S + OVER_S,
+    )
+    output = (ran.stdout + ran.stderr).decode()
+    files = [f for f in (folder / "out").rglob("*") if f.is_file() and not f.is_symlink()]
+    assert "Traceback" not in output, output
+    return Ended(ran.returncode, output, time.monotonic() - began, files)
+
+
+VERDICTS = {
+    "dies_at_start": "ended with 3 before it was ready",
+    "never_up": "was not ready within 4 s: nothing listened on its port",
+    "dies_mid_play": "ended by itself, with 7",
+    "hangs": "nothing was tested",
+    "garbage": "nothing was tested",
+    "endless_body": "nothing was tested",
+    "endless_headers": "nothing was tested",
+    "drips": "nothing was tested",
+    "closes": "nothing was tested",
+    "redirects": "nothing was tested",
+    "wrong_types": "nothing was tested",
+    "401": "answered 401",
+    "404": "answered 404",
+    "500": "nothing was tested",
+}
+
+
+@pytest.mark.parametrize("kind", VERDICTS)
+def test_a_clear_verdict_in_time(tmp_path: Path, kind: str) -> None:
+    ended = run(tmp_path, target(tmp_path, kind))
+    assert ended.code == 2, ended.output
+    assert VERDICTS[kind] in ended.output, ended.output
+    names = {f.name for f in ended.files}
+    assert {"summary.json", "events.ndjson", "report.html", "junit.xml"} <= names
+    for file in ended.files:
+        assert b"hunter2" not in file.read_bytes(), file
+    assert "hunter2" not in ended.output
+
+
+def test_odd_values_are_survived(tmp_path: Path) -> None:
+    """Ids that are no ids: the run ends, and its files can be written and read."""
+    ended = run(tmp_path, target(tmp_path, "odd_values"))
+    assert ended.code in (0, 1, 2), ended.output
+    assert ended.summary
+
+
+SPECS = {
+    "recursive_spec": "the target can't be tested by the document that it serves",
+    "endless_spec": "longer than 32 MB",
+    "deep_spec": "nested deeper",
+    "bomb_spec": "once aliases are written out",
+    "redirects_spec": "",
+    "404": "",
+}
+
+
+@pytest.mark.parametrize("kind", ["recursive_spec", "endless_spec", "deep_spec", "bomb_spec"])
+def test_documents_that_can_not_be_used(tmp_path: Path, kind: str) -> None:
+    ended = run(tmp_path, target(tmp_path, kind, openapi=True))
+    assert ended.code == 2, ended.output
+    assert SPECS[kind] in ended.output, ended.output
+
+
+def test_twenty_megabytes_of_schemas_are_no_problem(tmp_path: Path) -> None:
+    ended = run(tmp_path, target(tmp_path, "huge_spec", openapi=True), "--plans", "1")
+    assert "can't be tested" not in ended.output
+    assert ended.summary

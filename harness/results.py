@@ -161,6 +161,8 @@ class Attempt:
     clean: int = 0
     cleans: int = 0
     why: str = ""
+    #: where its plan comes from: a search in this mode, or one in simulated mode that found it there
+    by: str = "search"
 
 
 @dataclass(frozen=True, kw_only=True)

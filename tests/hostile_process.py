@@ -61,6 +61,7 @@ def flood(connection: socket.socket, head: bytes, piece: bytes, pause_s: float =
 
 def misbehave(kind: str, connection: socket.socket, method: str, path: str, elsewhere: str) -> None:
     """One answer, or what it has in the place of one."""
+    whole = ANSWERS.get(kind)
     if path == "/openapi.json":
         connection.sendall(answer("200 OK", spec(kind, elsewhere)))
     elif kind == "dies_mid_play" and method == "POST":
@@ -68,27 +69,29 @@ def misbehave(kind: str, connection: socket.socket, method: str, path: str, else
         os._exit(7)
     elif kind == "hangs":
         time.sleep(3600)
-    elif kind == "garbage":
-        connection.sendall(b"\x00\xff garbage " * 50 + b"\r\n\r\n")
-    elif kind == "endless_body":
-        flood(connection, b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n[", b'"x",' * 20_000)
-    elif kind == "endless_headers":
-        flood(connection, b"HTTP/1.1 200 OK\r\n", b"x-more: " + b"y" * 1000 + b"\r\n")
+    elif kind in FLOODS:
+        flood(connection, *FLOODS[kind])
     elif kind == "redirects":
-        connection.sendall(answer("307 Temporary Redirect", b"", f"location: {elsewhere or ''}{path}"))
-    elif kind == "drips":
-        flood(connection, b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n", b"1", 1.0)
+        connection.sendall(answer("307 Temporary Redirect", b"", f"location: {elsewhere}{path}"))
     elif kind == "closes":
         connection.close()
-    elif kind == "wrong_types":
-        connection.sendall(answer("200 OK", b"<html>" + b"\xff" * 100, kind="image/png; charset=nonsense"))
     elif kind.isdecimal():
         connection.sendall(answer(f"{kind} Whatever", b'{"error": "no"}'))
-    elif kind == "odd_values":
-        body = b'{"id": "\\ud800/../../x?y#z\\u0000", "state": {"a": [' + b"[" * 300 + b"]" * 300 + b"]}}"
-        connection.sendall(answer("202 Accepted", body))
     else:
-        connection.sendall(answer("202 Accepted", b'{"id": "1", "state": "completed"}'))
+        connection.sendall(whole or answer("202 Accepted", b'{"id": "1", "state": "completed"}'))
+
+
+FLOODS: dict[str, tuple[bytes, bytes, float]] = {
+    "endless_body": (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n[", b'"x",' * 20_000, 0),
+    "endless_headers": (b"HTTP/1.1 200 OK\r\n", b"x-more: " + b"y" * 1000 + b"\r\n", 0),
+    "drips": (b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n", b"1", 1.0),
+}
+ODD = b'{"id": "\\ud800/../../x?y#z\\u0000", "state": {"a": [' + b"[" * 300 + b"]" * 300 + b"]}}"
+ANSWERS = {
+    "garbage": b"\x00\xff garbage " * 50 + b"\r\n\r\n",
+    "wrong_types": answer("200 OK", b"<html>" + b"\xff" * 100, kind="image/png; charset=nonsense"),
+    "odd_values": answer("202 Accepted", ODD),
+}
 
 
 def serve(kind: str, connection: socket.socket, elsewhere: str) -> None:

@@ -6,26 +6,31 @@ of several plays, and a replay by another process shows it again at least once. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from harness.campaign.findings import Effort
+from harness.campaign.findings import Effort, slug
 from harness.campaign.playing import Player, WorldFactory, choose
 from harness.campaign.progress import Listener, deaf
 from harness.campaign.prove import Defect, watching
-from harness.campaign.repeating import fresh_noise
+from harness.campaign.repeating import fresh_noise, repeat
 from harness.campaign.run import Budget, Options, run
-from harness.campaign.shrink_live import Gating
+from harness.campaign.shrink_live import Gating, is_race
 from harness.errors import ContractBroken, TargetError
 from harness.inputs.scenario import Scenario
 from harness.inputs.target import Target
 from harness.judging import Invariant
-from harness.model import Finding
+from harness.model import Finding, History, Plan, Signature
 from harness.results import Attempt, RunResult
 
 #: plays of a finding's plan on the correct build, all of which must leave the rule alone
 CORRECT_PLAYS = 3
+#: ways to hold calls that are tried for a plan of simulated mode
+_WAYS = 4
+#: of Attempt.by
+SIMULATED_PLAN = "simulated plan"
 
 #: variant and finding → plays that showed it again, and plays
 LiveReplayer = Callable[[str, Finding], tuple[int, int]]
@@ -80,6 +85,32 @@ def try_live(
     return trial.attempt(result, replayer)
 
 
+def try_plan(
+    world_factory: WorldFactory,
+    target: Target,
+    scenarios: Sequence[Scenario],
+    defect: Defect,
+    lead: tuple[Plan, Signature],
+    *,
+    scope: LiveScope,
+    replayer: LiveReplayer,
+) -> Attempt:
+    """Play a plan that shows a defect in simulated mode; with calls held, if its race does not show by itself."""
+    plan, signature = lead
+    trial = _Trial(world_factory, target, {s.name: s for s in scenarios}, defect, scope)
+    began = time.monotonic()
+    found = trial.shown(plan, signature)
+    seconds = time.monotonic() - began
+    if found is None:
+        why = "the plan that shows it in simulated mode does not show it live"
+        return Attempt(found=False, seconds=seconds, why=why, by=SIMULATED_PLAN)
+    counts = trial.counts(found)
+    shown, plays = replayer(defect.variant, found) if counts else (0, 0)
+    told = trial.told(found, seconds, 0, shown, plays)
+    why = trial.why_not(found, counts, shown, plays)
+    return replace(told, found=counts and shown > 0, why=why, by=SIMULATED_PLAN)
+
+
 @dataclass
 class _Trial:
     """One defect while it is looked for. clean: finding's id → plays on the correct build that left the rule alone."""
@@ -100,8 +131,8 @@ class _Trial:
         return self.clean[finding.id] == CORRECT_PLAYS
 
     def _clean_plays(self, finding: Finding) -> int:
-        scenario = self.scenarios[finding.scenario]
-        world = self.world_factory(self.target, "", scenario.caps)
+        caps = self.scenarios[finding.scenario].caps if finding.scenario in self.scenarios else {}
+        world = self.world_factory(self.target, "", caps)
         player = Player(world, choose([finding.signature.invariant], self.scope.invariants))
         clean = 0
         try:
@@ -121,28 +152,71 @@ class _Trial:
         found = next((f for f in known if self.clean[f.id] == CORRECT_PLAYS), None)
         shown, plays = replayer(self.defect.variant, found) if found else (0, 0)
         best = found or next(iter(known), None)
+        if best is None:
+            told = f"no rule of it was broken in {result.plans} plans and {result.seconds:.0f} s"
+            why = "; ".join([told, *result.problems[:2]])
+            return Attempt(found=False, seconds=result.seconds, plans=result.plans, why=why)
+        why = self.why_not(best, found is not None, shown, plays)
+        told_of = self.told(best, result.seconds, result.plans, shown, plays)
+        return replace(told_of, found=found is not None and shown > 0, why=why)
+
+    def told(self, finding: Finding, seconds: float, plans: int, shown: int, plays: int) -> Attempt:
+        """A finding's counts."""
+        repeats = finding.repeats
         return Attempt(
-            found=found is not None and shown > 0,
-            signature=str(best.signature) if best else "",
-            seconds=result.seconds,
-            plans=result.plans,
-            steps=len(best.plan.steps) if best else 0,
-            faults=len(best.plan.faults) if best else 0,
-            gates=len(best.plan.gates) if best else 0,
-            repeats=f"{best.repeats.shown}/{best.repeats.plays}" if best and best.repeats else "",
+            found=False,
+            signature=str(finding.signature),
+            seconds=seconds,
+            plans=plans,
+            steps=len(finding.plan.steps),
+            faults=len(finding.plan.faults),
+            gates=len(finding.plan.gates),
+            repeats=f"{repeats.shown}/{repeats.plays}" if repeats else "",
             replayed=shown,
             replays=plays,
-            clean=self.clean[best.id] if best else 0,
-            cleans=CORRECT_PLAYS if best else 0,
-            why=self._why(result, best, found, shown, plays),
+            clean=self.clean[finding.id],
+            cleans=CORRECT_PLAYS,
         )
 
-    def _why(self, result: RunResult, best: Finding | None, found: Finding | None, shown: int, plays: int) -> str:
-        if found is not None:
+    def why_not(self, finding: Finding, counts: bool, shown: int, plays: int) -> str:
+        """Why a finding is not found in the sense of the proof; "" if it is."""
+        if counts:
             return "" if shown else f"another process did not see it again in {plays} plays"
-        if best is not None:
-            if why := self.unplayable.get(best.id):
-                return f"found, but its plan can't be played on the correct build: {why}"
-            return f"found, but the correct build breaks the rule too, in {CORRECT_PLAYS - self.clean[best.id]} plays"
-        told = f"no rule of it was broken in {result.plans} plans and {result.seconds:.0f} s"
-        return "; ".join([told, *result.problems[:2]])
+        if why := self.unplayable.get(finding.id):
+            return f"found, but its plan can't be played on the correct build: {why}"
+        return f"found, but the correct build breaks the rule too, in {CORRECT_PLAYS - self.clean[finding.id]} plays"
+
+    def shown(self, plan: Plan, signature: Signature) -> Finding | None:
+        """A finding of a plan that shows a signature here, as it is or with calls held; None if it does not."""
+        caps = self.scenarios[plan.scenario].caps if plan.scenario in self.scenarios else {}
+        world = self.world_factory(self.target, self.defect.variant, caps)
+        try:
+            player = Player(world, choose([signature.invariant], self.scope.invariants))
+            repeated = repeat(player, plan, signature)
+            if repeated.shown is None and repeated.last is not None and is_race(plan):
+                for way in self._ways(plan, repeated.last.history):
+                    again = repeat(player, way, signature)
+                    if again.shown is not None:
+                        plan, repeated = way, again
+                        break
+        finally:
+            world.close()
+        if repeated.shown is None:
+            return None
+        return Finding(
+            id=f"{signature.invariant}-{slug(signature.clause)}-1",
+            signature=signature,
+            scenario=plan.scenario,
+            target=self.target.name,
+            plan=plan,
+            violation=repeated.shown.judged.violations[signature],
+            history=repeated.shown.history,
+            repeats=repeated.repeats,
+        )
+
+    def _ways(self, plan: Plan, history: History) -> Iterable[Plan]:
+        if self.scope.gated is not None:
+            return self.scope.gated(plan, history, _WAYS)
+        from harness.campaign.racing import gated
+
+        return gated(plan, history, _WAYS)

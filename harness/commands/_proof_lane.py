@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from typing import Any
 from harness.campaign.playing import World
 from harness.campaign.progress import Listener, Progress
 from harness.campaign.prove import Defect
-from harness.campaign.prove_live import LiveScope, try_live
+from harness.campaign.prove_live import LiveScope, try_live, try_plan
 from harness.commands._interrupt import Interrupts
 from harness.commands._modes import make_world
-from harness.commands._plans import plan_text
+from harness.commands._plans import plan_text, read_plan
 from harness.commands._progress import both
 from harness.inputs.scenario import Scenario
 from harness.inputs.target import Target
@@ -52,6 +53,7 @@ def try_defect(lane: Lane, defect: Defect, interrupts: Interrupts, listen: Liste
     """Both modes, one after the other."""
     simulated = _simulated(lane, defect) if lane.target.factory and lane.simulated_plans else None
     interrupts.check()
+    plan_file = next(iter(sorted((_simulated_folder(lane, defect)).rglob("*.yaml"))), None)
     scope = LiveScope(seconds=lane.seconds, seed=lane.seed, limited=partial(interrupts.limited, grace_s=GRACE_S))
     live = try_live(
         partial(_world, interrupts),
@@ -62,6 +64,8 @@ def try_defect(lane: Lane, defect: Defect, interrupts: Interrupts, listen: Liste
         replayer=partial(_replayed, lane),
         listen=both(listen, _Orphan()),
     )
+    if not live.found and plan_file is not None:
+        live = _with_simulated_plan(lane, defect, interrupts, scope, live, plan_file)
     return DefectModes(
         id=defect.id,
         area=defect.area,
@@ -70,6 +74,28 @@ def try_defect(lane: Lane, defect: Defect, interrupts: Interrupts, listen: Liste
         simulated=simulated,
         live=live,
     )
+
+
+def _with_simulated_plan(
+    lane: Lane, defect: Defect, interrupts: Interrupts, scope: LiveScope, live: Attempt, plan_file: Path
+) -> Attempt:
+    """What the search live did not find: does the plan that shows it in simulated mode show it live? Told as that."""
+    stored = read_plan(plan_file, lane.target_path)
+    attempt = try_plan(
+        partial(_world, interrupts),
+        lane.target,
+        lane.scenarios,
+        defect,
+        (stored.plan, stored.signature),
+        scope=scope,
+        replayer=partial(_replayed, lane),
+    )
+    told = replace(attempt, seconds=live.seconds + attempt.seconds, plans=live.plans)
+    return told if attempt.found else replace(live, why=f"{live.why}; {attempt.why}")
+
+
+def _simulated_folder(lane: Lane, defect: Defect) -> Path:
+    return lane.folder / "simulated" / defect.id
 
 
 def _world(interrupts: Interrupts, target: Target, variant: str = "", caps: Mapping[str, float] | None = None) -> World:
@@ -109,16 +135,16 @@ def _harness(*arguments: str, limit_s: float) -> tuple[Mapping[str, Any], str]:
 def _simulated(lane: Lane, defect: Defect) -> Attempt:
     """The proof of simulated mode, by a process of its own: it changes how this process sees time and sockets."""
     plans = ["--plans-per-defect", str(lane.simulated_plans), "--correct-plans", "0"]
-    target = ["--target", lane.target_path, "--defects", defect.id, *plans]
+    folder = _simulated_folder(lane, defect)
+    shutil.rmtree(folder, ignore_errors=True)
+    target = ["--target", lane.target_path, "--defects", defect.id, "--keep", str(folder), *plans]
     document, why = _harness("prove", *lane.scenario_paths, *target, limit_s=_SIMULATED_LIMIT_S)
     if why:
         return Attempt(found=False, why=why)
     (told,) = document["defects"]
     replayed = sum(told["replayed"])
     found = told["found"] and replayed == len(told["replayed"])
-    lacking = (
-        "its finding does not replay" if told["found"] else f"nothing was broken in {told['plans'][0]} plans"
-    )
+    lacking = "its finding does not replay" if told["found"] else f"nothing was broken in {told['plans'][0]} plans"
     return Attempt(
         found=found,
         signature=told["invariant"],

@@ -89,10 +89,16 @@ class ProcessReplayer:
 
 
 @contextmanager
-def process_replayer(target_path: str, scenarios: Sequence[Scenario]) -> Iterator[ProcessReplayer]:
-    """A replayer with a folder of its own, which is removed at the end."""
+def process_replayer(
+    target_path: str, scenarios: Sequence[Scenario], keep: Path | None = None
+) -> Iterator[ProcessReplayer]:
+    """A replayer with a folder of its own, which is removed at the end unless it is named to keep it."""
+    caps = {s.name: s.caps for s in scenarios}
+    if keep is not None:
+        yield ProcessReplayer(target_path, caps, keep)
+        return
     with TemporaryDirectory(prefix="qharness-prove-") as folder:
-        yield ProcessReplayer(target_path, {s.name: s.caps for s in scenarios}, Path(folder))
+        yield ProcessReplayer(target_path, caps, Path(folder))
 
 
 def _replay(files: Sequence[Path]) -> Sequence[Mapping[str, object]]:

@@ -56,6 +56,7 @@ _Count = click.IntRange(min=0)
     help="Live: a line for each defect, as it comes.",
 )
 @click.option("--resume", is_flag=True, help="Live: leave out the defects that --results knows.")
+@click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep the findings' plan files here.")
 @click.option("--into", type=click.Path(dir_okay=False, path_type=Path), hidden=True)
 @format_option("text", "json")
 def prove(
@@ -73,6 +74,7 @@ def prove(
     jobs: int,
     results: Path,
     resume: bool,
+    keep: Path | None,
     into: Path | None,
     format_: str,
 ) -> int:
@@ -115,7 +117,7 @@ def prove(
         correct_plans=correct_plans,
     )
     path = target_path or shipped(DEFAULT_TARGET)
-    with view() as shown, process_replayer(path, loaded) as replayer, Interrupts() as interrupts:
+    with view() as shown, process_replayer(path, loaded, keep) as replayer, Interrupts() as interrupts:
         listen = both(interrupts.between_runs, shown)
         proof = run_proof(interrupts.world, target, loaded, chosen, scope=scope, replayer=replayer, listen=listen)
         interrupts.check()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from harness.inputs import families
+from harness.inputs.http_wire import read_http_options
 from harness.inputs.nodes import Node, Section, suggestion
 from harness.inputs.stop_conditions import read_stop
 from harness.inputs.target import DoubleUse, Fresh, Hook, Live, ProcessUse, Ready, WireUse
@@ -216,9 +217,13 @@ def _wires(node: Node) -> tuple[WireUse, ...]:
 
 def _wire(name: str, node: Node) -> WireUse:
     section = node.section("protocol", "to", "setting", "url", "options", required=("protocol", "to", "setting"))
+    protocol = section.need("protocol").one_of(families.wire_names(), "protocol of a wire")
+    if protocol == "http" and (options := section.get("options")) is not None:
+        # what is wrong in them is told with its line; the wire itself reads them from the plain data
+        read_http_options(options)
     return WireUse(
         name=name,
-        protocol=section.need("protocol").one_of(families.wire_names(), "protocol of a wire"),
+        protocol=protocol,
         to=section.need("to").text(),
         setting=section.need("setting").text(),
         url=section.read("url", Node.text, "{address}"),

@@ -90,6 +90,9 @@ def read_target(root: Node, served: bytes | None = None) -> tuple[Target | None,
     problems: list[FileProblem] = []
     try:
         section = root.section(*_KEYS, required=("name", "actors", "roles"))
+        for key in ("factory", "live"):
+            if key in section.entries and section.get(key) is None:
+                raise root.key_problem(key, f"{key!r} is empty")
         if not {"factory", "live"} & set(section.entries):
             raise root.problem(
                 "says neither factory nor live", "Say how the target starts: factory: module:function, or live: …"

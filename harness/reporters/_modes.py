@@ -62,7 +62,8 @@ def _details(defect: DefectModes) -> Iterator[str]:
         held = f", {plural(live.gates, 'gate')}" if live.gates else ""
         faults = f", {plural(live.faults, 'fault')}" if live.faults else ""
         sure = f"another process {live.replayed}/{live.replays}, correct build clean {live.clean}/{live.cleans}"
-        yield from wrap(f"{live.signature}{faults}{held}; {sure}", indent=4, most=2)
+        by = "" if live.by == "search" else f", by its {live.by}"
+        yield from wrap(f"{live.signature}{faults}{held}{by}; {sure}", indent=4, most=2)
     if live is not None and live.why:
         yield from wrap(f"live: {live.why}", indent=4, most=4)
     if simulated is not None and simulated.why:
@@ -79,9 +80,11 @@ def _shares(proof: ModesProof, paint: Paint) -> Iterator[str]:
         yield f"  {kind or 'all':<22}{told}"
     if missing := proof.asked - len(proof.defects):
         yield paint("yellow", f"  {plural(missing, 'defect')} not looked for")
-    live = sum(d.live is not None and d.live.found for d in proof.defects)
-    colour = "green" if live == proof.asked else "red"
-    total = paint(colour, f"{live} of {plural(proof.asked, 'planted defect')} found live")
+    found = [d.live for d in proof.defects if d.live is not None and d.live.found]
+    colour = "green" if len(found) == proof.asked else "red"
+    total = paint(colour, f"{len(found)} of {plural(proof.asked, 'planted defect')} found live")
+    if by_plan := sum(a.by != "search" for a in found):
+        total += f" ({by_plan} by the plan that simulated mode found)"
     yield f"{total} within {proof.budget_s:.0f} s each · {proof.seconds:.0f} s in all"
     if proof.interrupted:
         yield paint("yellow", "interrupted: what was found so far")

@@ -78,19 +78,20 @@ class Stash:
     """Entries of streams that were read ahead, for the next who asks on the same connection."""
 
     def __init__(self) -> None:
-        self._entries: deque[tuple[str, Delivered]] = deque()
+        self._entries: deque[tuple[str, tuple[bytes, bytes], Delivered]] = deque()
 
-    def keep(self, kind: str, entries: list[Delivered]) -> None:
-        """Put by; ``kind``: of the reply that they were in."""
-        self._entries.extend((kind, entry) for entry in entries)
+    def keep(self, kind: str, owner: tuple[bytes, bytes], entries: list[Delivered]) -> None:
+        """Put by; ``kind``: of the reply that they were in, ``owner``: group and consumer that have them."""
+        self._entries.extend((kind, owner, entry) for entry in entries)
 
     def reply(self, words: Words) -> tuple[Item, Delivered] | None:
         """A reply with the next entry for a command, if there is one."""
-        found = next((e for e in self._entries if e[1].key in words.arguments), None)
+        owner = consumer_of(words)
+        found = next((e for e in self._entries if e[1] == owner and e[2].key in words.arguments), None)
         if found is None:
             return None
         self._entries.remove(found)
-        kind, entry = found
+        kind, _, entry = found
         pair = (bulk(entry.key), group((entry.item,)))
         return (Item("%", pair) if kind == "%" else group((group(pair),))), entry
 
@@ -207,9 +208,9 @@ class Delivery:
                 if not new:
                     await self._pause()
         except asyncio.CancelledError:
-            self.stash.keep(self.answer.kind, found)
+            self.stash.keep(self.answer.kind, consumer_of(self.words), found)
             raise
-        self.stash.keep(self.answer.kind, [*found[1:], held])
+        self.stash.keep(self.answer.kind, consumer_of(self.words), [*found[1:], held])
         self.messages[self._index] = found[0]
 
     async def _swap(self, held: Delivered, others: int) -> None:

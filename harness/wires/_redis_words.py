@@ -81,6 +81,11 @@ class Words:
         return self.name not in _READS
 
     @property
+    def blocks(self) -> bool:
+        """The server may take its time to answer."""
+        return self.name.startswith("B") or b"BLOCK" in (a.upper() for a in self.arguments[:7])
+
+    @property
     def opaque(self) -> bool:
         """After it the stream can't be followed."""
         silent = self.name == "CLIENT" and len(self.arguments) > 1 and self.arguments[1].upper() == b"REPLY"

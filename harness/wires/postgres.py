@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from harness.injection import Layer
 from harness.inputs.target import WireUse
 from harness.wires._postgres_connection import Connection, Cut
 from harness.wires._wire import Line, Stream, Wire

@@ -324,8 +324,8 @@ class _Connection:
             await self._hand_over(words, *ahead)
             return
         await self._link.quiet()
-        self._blocked = True
-        if self._gone:
+        self._blocked = words.blocks
+        if self._blocked and self._gone:
             self._upstream.close()
         reply = await self._link.forward(raw)
         self._blocked = False

@@ -3,6 +3,7 @@
 python -m tests.benchmarks [plays] [--seconds 5]
 python -m tests.benchmarks serving [--seconds 5] [--only jobs|faults|latency|memory]
 python -m tests.benchmarks races [--trials 200] [--only api|queue]
+python -m tests.benchmarks wires [--seconds 5]
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from harness.inputs.target import Target
 from harness.judging import judge, known_invariants
 from harness.model import History, Plan, Step
 from harness.worlds.asgi import AsgiWorld
-from tests.benchmarks import races, serving
+from tests.benchmarks import races, serving, wires
 
 ROOT = Path(__file__).parents[2]
 TARGETS = {"reference": "targets/reference/target.yaml", "courier": "tests/targets/courier/target.yaml"}
@@ -118,7 +119,7 @@ def profile(world: AsgiWorld, plan: Plan) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("plays", "serving", "races"), default="plays")
+    parser.add_argument("what", nargs="?", choices=("plays", "serving", "races", "wires"), default="plays")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--only", choices=(*serving.PARTS, "memory", *races.PLACES), default="")
     parser.add_argument("--trials", type=int, default=200)
@@ -127,6 +128,8 @@ def main() -> None:
         serving.main(asked.seconds, asked.only)
     elif asked.what == "races":
         races.main(asked.trials, asked.only)
+    elif asked.what == "wires":
+        wires.main(asked.seconds)
     else:
         plays(asked.seconds)
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.running import free_port, running
 
 ROOT = Path(__file__).parents[2]
 PROCESS = ROOT / "tests/hostile_process.py"
@@ -144,12 +148,10 @@ SPECS = {
     "endless_spec": "longer than 32 MB",
     "deep_spec": "nested deeper",
     "bomb_spec": "once aliases are written out",
-    "redirects_spec": "",
-    "404": "",
 }
 
 
-@pytest.mark.parametrize("kind", ["recursive_spec", "endless_spec", "deep_spec", "bomb_spec"])
+@pytest.mark.parametrize("kind", SPECS)
 def test_documents_that_can_not_be_used(tmp_path: Path, kind: str) -> None:
     ended = run(tmp_path, target(tmp_path, kind, openapi=True))
     assert ended.code == 2, ended.output
@@ -160,3 +162,26 @@ def test_twenty_megabytes_of_schemas_are_no_problem(tmp_path: Path) -> None:
     ended = run(tmp_path, target(tmp_path, "huge_spec", openapi=True), "--plans", "1")
     assert "can't be tested" not in ended.output
     assert ended.summary
+
+
+# ---------------------------------------------------------------- requests of ours go only to allowed hosts
+
+
+@pytest.mark.parametrize("kind", ["redirects", "leading_spec"])
+def test_nothing_leads_us_elsewhere(tmp_path: Path, kind: str) -> None:
+    """Redirects, ``servers``, remote ``$ref`` and callbacks name a host that is there, and is never asked."""
+    port = free_port()
+    with closing(socket.create_server(("127.0.0.1", 0))) as elsewhere:
+        elsewhere.setblocking(False)
+        there = f"http://127.0.0.1:{elsewhere.getsockname()[1]}"
+        path = target(tmp_path, kind, openapi=True)
+        content = yaml.safe_load(path.read_text())
+        doubles = {"ionq": f"http://127.0.0.1:{free_port()}/v0.4"}
+        content["live"] = {"url": f"http://127.0.0.1:{port}", "doubles": doubles, "pace": 20}
+        path.write_text(yaml.safe_dump(content))
+        command = [sys.executable, str(PROCESS), kind, str(port), there]
+        with running(command, {"PATH": os.environ["PATH"]}, f"http://127.0.0.1:{port}/openapi.json"):
+            ended = run(tmp_path, path, "--plans", "2")
+        assert ended.code == 2, ended.output
+        with pytest.raises(BlockingIOError):  # nobody has ever knocked
+            elsewhere.accept()

@@ -17,10 +17,11 @@ FAMILIES = ("agents", "doubles", "faults", "oracles", "providers", "reporters")
 #: external package → the modules of ours that may import it
 OWNERS = {
     "cel": {"harness.expressions"},
+    "cryptography": {"harness.wires._tls"},
     "click": {"harness.cli", "harness.commands"},
     "faker": {"harness.agents"},
     "greenlet": {"harness.worlds.isolation"},
-    "h11": {"harness.worlds.sockets"},
+    "h11": {"harness.worlds.sockets", "harness.wires._http_messages", "harness.wires._http_exchange"},
     "httpcore": {"harness.worlds.live"},
     "httpx": {"harness.worlds.isolation", "harness.commands"},
     "hypothesis": {"harness.agents", "harness.campaign.search", "harness.inputs.drawing"},

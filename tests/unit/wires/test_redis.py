@@ -96,9 +96,9 @@ async def test_what_was_said_before_the_end_is_still_answered() -> None:
     """``printf … | nc``."""
     async with rigged(NEVER, kind=Redis, dependency=counting) as rig:
         client = await rig.open()
-        await client.send(asked("LPUSH", "q", "m") + asked("PING"))
+        await client.send(asked("LPUSH", "q", "m") + asked("PING") + asked("LPOP", "q"))
         client.end()
-        assert await client.all() == b":1\r\n:2\r\n"
+        assert await client.all() == b":1\r\n:2\r\n:3\r\n"
         client.close()
 
 

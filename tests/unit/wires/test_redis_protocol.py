@@ -51,7 +51,7 @@ def read(reader: Reader, chunks: list[bytes]) -> list[Frame]:
 
 
 @given(st.data(), st.lists(ITEMS, max_size=6))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_values_are_read_back_however_they_are_cut(data: st.DataObject, items: list[Item]) -> None:
     stream = b"".join(i.encode() for i in items)
     reader = Reader()
@@ -62,7 +62,7 @@ def test_values_are_read_back_however_they_are_cut(data: st.DataObject, items: l
 
 
 @given(st.data(), st.lists(ITEMS, max_size=6), st.integers(0, 64))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_is_too_large_passes_in_parts(data: st.DataObject, items: list[Item], bound: int) -> None:
     """Every byte, in order; a value's end is told, and what was whole could have been held."""
     stream = b"".join(i.encode() for i in items)

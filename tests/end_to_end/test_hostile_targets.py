@@ -117,7 +117,7 @@ VERDICTS = {
     "drips": "nothing was tested",
     "closes": "nothing was tested",
     "redirects": "nothing was tested",
-    "wrong_types": "nothing was tested",
+    "wrong_types": "no rule was put to the test",
     "401": "answered 401",
     "404": "answered 404",
     "500": "nothing was tested",

@@ -383,7 +383,8 @@ class FaultFired(Fact):
 class GateHeld(Fact):
     """A gate holds a call (phase invoke) and lets it go (ok).
 
-    position: its place among those that arrived, from 0. why: met (all are there) | step | lease | healed.
+    position: its place among those that arrived, from 0. why: met (all are there) | step | lease | healed | gone
+    (whoever made it hung up).
     """
 
     gate: int

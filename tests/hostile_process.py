@@ -109,12 +109,21 @@ def serve(kind: str, connection: socket.socket, elsewhere: str) -> None:
         connection.close()
 
 
+def shout() -> None:
+    """Lines without end, and one that never ends."""
+    while True:
+        sys.stdout.write("line after line\n" * 1000)
+        sys.stderr.write("x" * 100_000)
+
+
 def main() -> None:
     kind, port, elsewhere = sys.argv[1], int(sys.argv[2]), (sys.argv[3:] or [""])[0]
     print("store: postgresql://app:hunter2@db/app", flush=True)
     if kind == "dies_at_start":
         print("fatal: password=hunter2 no such store", file=sys.stderr, flush=True)
         sys.exit(3)
+    if kind == "floods_its_log":
+        threading.Thread(target=shout, daemon=True).start()
     if kind == "never_up":
         time.sleep(3600)
     with socket.socket() as server:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from harness.campaign._accesses import Access, Asked
@@ -12,6 +12,7 @@ from harness.campaign._accesses import Access, Asked
 #: kind of thing → how telling it is that two requests are about the same one and one of them changes it
 _THINGS: Mapping[str, float] = {"change": 5, "key": 5, "job": 4, "quota": 4, "abilities": 3, "fallback": 2}
 _SAME_KEY, _SAME_TABLE = 10.0, 3.0
+_ENOUGH_KINDS = 3
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,22 @@ class Conflict:
 
     weight: float
     acts: tuple[Access, ...] = ()
+
+
+def telling(asked: Sequence[Asked]) -> tuple[Asked, ...]:
+    """Requests without their accesses to what requests of every kind write: to an audit log's head, say.
+
+    That two meet there tells nothing. Where there are few kinds, it may be just what they race for, and stays.
+    """
+    writers: dict[str, set[str]] = defaultdict(set)
+    for one in asked:
+        for table in (t for a in one.accesses if a.writes for t in a.site.tables):
+            writers[table].add(one.step.do)
+    kinds = {role for roles in writers.values() for role in roles}
+    if len(kinds) < _ENOUGH_KINDS:
+        return tuple(asked)
+    common = {t for t, roles in writers.items() if roles == kinds}
+    return tuple(replace(k, accesses=tuple(a for a in k.accesses if not {*a.site.tables} & common)) for k in asked)
 
 
 def conflict_of(victim: Asked, intruder: Asked) -> Conflict:

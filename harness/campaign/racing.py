@@ -16,7 +16,7 @@ from itertools import chain, islice
 from typing import Any
 
 from harness.campaign._accesses import Access, Asked, Site, asked_of
-from harness.campaign._conflicts import Conflict, conflict_of
+from harness.campaign._conflicts import Conflict, conflict_of, telling
 from harness.clock import NS_PER_MS
 from harness.facts import JOB_MAKERS
 from harness.model import GateUse, History, Plan, Step
@@ -44,7 +44,7 @@ def gated(plan: Plan, history: History, most: int = 6) -> tuple[Plan, ...]:
 
     They have the steps of the given plan, two of them moved together, at times one of them twice.
     """
-    bare, races = replace(plan, gates=()), sorted(_races(asked_of(plan, history)), key=lambda r: -r.score)
+    bare, races = replace(plan, gates=()), sorted(_races(telling(asked_of(plan, history))), key=lambda r: -r.score)
     ranked = [(cost, n, p) for n, race in enumerate(races[: 2 * most]) for cost, p in _plans(bare, race)]
     # the best of each race before the second best of any
     found = {repr(p): p for _, _, p in sorted(ranked, key=lambda r: r[:2]) if p != plan}
@@ -81,22 +81,32 @@ class _Race:
         """They are requests of one kind."""
         return self.first.step.do == self.second.step.do
 
+    @property
+    def turned_away(self) -> bool:
+        """The second found what the first had done, and did not come as far: as it would have, had they met."""
+        return self.alike and self.second.call.outcome != "accepted"
+
 
 def _races(asked: Sequence[Asked]) -> Iterator[_Race]:
-    paired = set()
+    paired: set[str] = set()
+    itself = {k.id: conflict_of(k, k) for k in asked}
     for i, first in enumerate(asked):
         for distance, second in enumerate(asked[i + 1 :], 1):
             conflict, converse = conflict_of(first, second), conflict_of(second, first)
             weight = max(conflict.weight, converse.weight)
-            if weight:
-                # near misses first: what was close once may be so again
-                race = _Race(first, second, conflict, converse, weight + 1 / distance)
-                paired |= {first.id, second.id} if race.alike else set()
-                yield race
+            if not weight:
+                continue
+            # near misses first: what was close once may be so again
+            race = _Race(first, second, conflict, converse, weight + 1 / distance)
+            if race.alike:
+                paired |= {first.id, second.id}
+            if race.turned_away:
+                race = replace(race, conflict=itself[first.id])
+            yield race
     for only in asked:
-        itself = conflict_of(only, only)
-        if itself.weight and only.call.surely_happened and only.id not in paired:
-            yield _Race(only, only, itself, itself, itself.weight - 1, twin=True)
+        conflict = itself[only.id]
+        if conflict.weight and only.call.surely_happened and only.id not in paired:
+            yield _Race(only, only, conflict, conflict, conflict.weight - 1, twin=True)
 
 
 # ---------------------------------------------------------------- their plans
@@ -153,8 +163,8 @@ def _meeting(plan: Plan, race: _Race) -> Candidates:
 def _both_pass(race: _Race, site: Site) -> bool:
     one, other = ({a.n for a in asked.accesses if a.site == site} for asked in (race.first, race.second))
     shared = {a.n for a in race.first.behind if a.site == site} if race.second.behind else set[int]()
-    if race.twin or (race.alike and race.second.call.outcome != "accepted"):
-        return bool(one)  # it was turned away on its way there, as it would not be if they met
+    if race.twin or race.turned_away:
+        return bool(one)
     return bool(one | shared and other | shared) and len(one | other | shared) >= 2
 
 

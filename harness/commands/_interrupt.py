@@ -86,6 +86,7 @@ class Interrupts:
             yield
         finally:
             timer.cancel()
+            self.over = ""
 
     def _time_over(self, seconds: float) -> None:
         self.over = f"the budget of {seconds:g} s is over"

@@ -53,7 +53,6 @@ def try_defect(lane: Lane, defect: Defect, interrupts: Interrupts, listen: Liste
     """Both modes, one after the other."""
     simulated = _simulated(lane, defect) if lane.target.factory and lane.simulated_plans else None
     interrupts.check()
-    plan_file = next(iter(sorted((_simulated_folder(lane, defect)).rglob("*.yaml"))), None)
     scope = LiveScope(seconds=lane.seconds, seed=lane.seed, limited=partial(interrupts.limited, grace_s=GRACE_S))
     live = try_live(
         partial(_world, interrupts),
@@ -64,8 +63,8 @@ def try_defect(lane: Lane, defect: Defect, interrupts: Interrupts, listen: Liste
         replayer=partial(_replayed, lane),
         listen=both(listen, _Orphan()),
     )
-    if not live.found and plan_file is not None:
-        live = _with_simulated_plan(lane, defect, interrupts, scope, live, plan_file)
+    if not live.found:
+        live = _with_simulated_plan(lane, defect, interrupts, scope, live)
     return DefectModes(
         id=defect.id,
         area=defect.area,
@@ -77,9 +76,12 @@ def try_defect(lane: Lane, defect: Defect, interrupts: Interrupts, listen: Liste
 
 
 def _with_simulated_plan(
-    lane: Lane, defect: Defect, interrupts: Interrupts, scope: LiveScope, live: Attempt, plan_file: Path
+    lane: Lane, defect: Defect, interrupts: Interrupts, scope: LiveScope, live: Attempt
 ) -> Attempt:
     """What the search live did not find: does the plan that shows it in simulated mode show it live? Told as that."""
+    plan_file = next(iter(sorted(_simulated_folder(lane, defect).rglob("*.yaml"))), None)
+    if plan_file is None:
+        return live
     stored = read_plan(plan_file, lane.target_path)
     attempt = try_plan(
         partial(_world, interrupts),

@@ -165,7 +165,7 @@ class _Lanes:
             try:
                 lane.wait(max(deadline - time.monotonic(), 0.0))
             except subprocess.TimeoutExpired:
-                lane.kill()
+                _kill(lane)
 
 
 def _end(lane: subprocess.Popen[str]) -> None:
@@ -173,8 +173,14 @@ def _end(lane: subprocess.Popen[str]) -> None:
     try:
         lane.communicate(timeout=_PATIENCE_S)
     except subprocess.TimeoutExpired:
-        lane.kill()
+        _kill(lane)
         lane.communicate()
+
+
+def _kill(lane: subprocess.Popen[str]) -> None:
+    """A lane with what it started: the group is its own."""
+    with suppress(ProcessLookupError):
+        os.killpg(lane.pid, signal.SIGKILL)
 
 
 def _environment() -> Mapping[str, str]:

@@ -192,8 +192,12 @@ def _types(observation: str) -> Mapping[str, tuple[Cast, bool]]:
     """Field → how its value is cast, and whether it takes many."""
     table: dict[str, tuple[Cast, bool]] = {}
     for name, hint in get_type_hints(_kind(observation)).items():
-        inner = [a for a in get_args(hint) if a not in (type(None), Ellipsis)] or [hint]
-        table[name] = (_CASTS.get(inner[0], _as_it_is), getattr(hint, "__origin__", None) is tuple)
+        origin = getattr(hint, "__origin__", None)
+        # a mapping is one value, whatever is in it
+        inner = (
+            [hint] if origin is Mapping else [a for a in get_args(hint) if a not in (type(None), Ellipsis)] or [hint]
+        )
+        table[name] = (_CASTS.get(inner[0], _as_it_is), origin is tuple)
     return table
 
 

@@ -16,6 +16,7 @@ from harness.inputs.contract import TERMS
 from harness.inputs.contract_values import contract_value
 from harness.inputs.hearing import CHANGE_STATES, source
 from harness.inputs.lanes import laned, laned_actor
+from harness.inputs.extending import extended
 from harness.inputs.live_file import read_live
 from harness.inputs.nodes import Node, Section, suggestion
 from harness.inputs.openapi import Operations, operations
@@ -37,6 +38,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 _KEYS = (
+    "extends",
     "name",
     "factory",
     "live",
@@ -89,6 +91,7 @@ def read_target(root: Node, served: bytes | None = None) -> tuple[Target | None,
     """
     problems: list[FileProblem] = []
     try:
+        root = extended(root)
         section = root.section(*_KEYS, required=("name", "actors", "roles"))
         for key in ("factory", "live"):
             if key in section.entries and section.get(key) is None:

@@ -22,6 +22,7 @@ from harness.flow import Flow
 from harness.injection import Call, Injector, Layer
 from harness.inputs.target import WireUse
 from harness.recording import Recorder
+from harness.secrecy import shown_keys
 from harness.wires._stream import Direction, Operation, Stream, break_socket, held, over
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Wire(ABC):
 
     def enters(self, client: Stream, operation: str, **told: Any) -> Passage:
         """Record that something enters; ``told``: further fields of WirePassed. Say ``left`` when its answer leaves."""
+        told |= {"keys": shown_keys(told.get("keys", ()))}
         return Passage(self, WirePassed(wire=self.use.name, operation=operation, connection=client.connection, **told))
 
 
@@ -90,6 +92,7 @@ class Passage:
             return
         self._open = False
         self._wire.under_way -= 1
+        told |= {"keys": shown_keys(told["keys"])} if "keys" in told else {}
         fact = replace(self.fact, delivered=delivered, in_flight=self._wire.under_way, **told)
         self._recorder.record(fact, "ok" if delivered else "fail", self.cause)
 

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from harness.clock import LoopClock
-from harness.errors import NeedsLiveMode, TargetUnreachable, UsageProblem
+from harness.errors import NeedsLiveMode, TargetError, TargetUnreachable, UsageProblem
 from harness.facts import (
     TargetCrashed,
     TargetRestarted,
@@ -28,6 +28,7 @@ from harness.facts import (
 from harness.gating import Gates
 from harness.injection import Fault, Injector
 from harness.inputs.binding import Answer, Outgoing
+from harness.inputs.known_secrets import concealer
 from harness.inputs.target import Target
 from harness.loop import Life, VirtualLoop
 from harness.model import Event, History, Plan
@@ -101,6 +102,10 @@ class AsgiWorld:
                 scene = _Scene(self, loop, plan, terms, template)
                 history = loop.run_until_complete(scene.live(act))
                 return history, scene, loop.time()
+        except TargetError as error:
+            # what a target says of itself is told to its user, but never its secrets
+            error.args = (concealer(self.target).text(str(error)),)
+            raise
         except SystemExit as error:
             raise TargetUnreachable(f"the target ended its process: exit({error.code})") from error
         finally:

@@ -143,6 +143,34 @@ def test_odd_values_are_survived(tmp_path: Path) -> None:
     assert ended.summary
 
 
+@pytest.mark.parametrize(
+    ("kind", "stop", "message"),
+    [
+        ("500", {"errors": {"share": 0.5, "over": 5}}, "of its last 5 calls, made without a fault, were unanswered"),
+        ("500", {"probe": {"http": "/health", "every_s": 0.2}}, "its probe (/health) failed 2 times in a row"),
+        ("hangs", {"latency": {"p95_ms": 100, "over": 5}}, "95 % took up to"),
+        ("fine", {"probe": {"command": ["false"], "every_s": 0.2}}, "its probe (false) failed 2 times in a row"),
+    ],
+)
+def test_stop_conditions_end_a_run(tmp_path: Path, kind: str, stop: dict[str, Any], message: str) -> None:
+    path = target(tmp_path, kind)
+    content = yaml.safe_load(path.read_text())
+    content["live"]["stop"] = stop
+    path.write_text(yaml.safe_dump(content))
+    ended = run(tmp_path, path, "--plans", "60")
+    assert ended.code == 2, ended.output
+    assert "the run was stopped: " in ended.output
+    assert message in ended.output, ended.output
+    assert ended.seconds < 40
+
+
+def test_a_target_that_shouts_is_tested_all_the_same(tmp_path: Path) -> None:
+    ended = run(tmp_path, target(tmp_path, "floods_its_log"), "--plans", "2")
+    assert ended.code in (0, 2), ended.output
+    assert "2 plans" in ended.output
+    assert sum(f.stat().st_size for f in ended.files) < 20_000_000
+
+
 SPECS = {
     "recursive_spec": "the target can't be tested by the document that it serves",
     "endless_spec": "longer than 32 MB",

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from harness.errors import PlayCut, TargetError, UsageProblem
 from harness.facts import Settled
+from harness.inputs.known_secrets import concealer
 from harness.inputs.lanes import laned_actor
 from harness.inputs.target import Live, Target
 from harness.model import History, Plan
@@ -63,6 +64,7 @@ class LiveWorld:
         self.notes: dict[str, None] = {}
         #: the target as it may be called: one that runs elsewhere must first show where its jobs go
         self._callable: Target | None = None
+        self._concealer = concealer(target)
         self._tally = Tally(self.live.stop) if self.live.stop else None
 
     def play(self, plan: Plan) -> History:
@@ -95,6 +97,10 @@ class LiveWorld:
         try:
             async with asyncio.timeout(self._limit_s):
                 return await self._played(plan)
+        except TargetError as error:
+            # what a target says of itself is told to its user, but never its secrets
+            error.args = (self._concealer.text(str(error)),)
+            raise
         except TimeoutError:
             raise TargetError(f"a play was not over after {self._limit_s:.0f} s; the target hangs") from None
         except asyncio.CancelledError:

@@ -8,13 +8,20 @@ import pytest
 
 from harness.campaign.findings import Effort
 from harness.campaign.prove import Defect
-from harness.campaign.prove_live import CORRECT_PLAYS, LiveReplayer, LiveScope, try_live
+from harness.campaign.prove_live import (
+    CORRECT_PLAYS,
+    SIMULATED_PLAN,
+    LiveReplayer,
+    LiveScope,
+    try_live,
+    try_plan,
+)
 from harness.errors import TargetError
 from harness.inputs.target import Target
-from harness.model import Finding, History, Plan
+from harness.model import Finding, History, Plan, Signature, Step
 from harness.results import Attempt
 from tests.unit.campaign.coins import CoinWorld, held
-from tests.unit.campaign.fakes import RULES, fake_scenario, fake_target
+from tests.unit.campaign.fakes import CONTRACT, RULES, fake_scenario, fake_target
 
 LOST = Defect(id="lost_key", area="jobs", title="lost", invariants=("J1",))
 SCOPE = LiveScope(seconds=20, invariants=RULES, gated=held, effort=Effort(live_plays=12))
@@ -104,3 +111,46 @@ def test_ctrl_c_ends_the_series() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         tried(Stopped)
+
+
+# ---------------------------------------------------------------- plans of simulated mode
+
+
+RACE = Defect(id="quota_race", area="quotas", title="race", invariants=("Q1",))
+
+
+def submits(shots: int) -> Plan:
+    """Two at once."""
+    steps = tuple(
+        Step(id=f"s{n}", do="submit_job", actor="al", params={"shots": shots}, together=n > 1) for n in (1, 2)
+    )
+    return Plan(scenario="all", steps=steps, contract=CONTRACT)
+
+
+class Never(CoinWorld):
+    """Races never show by themselves."""
+
+    def __init__(self, target: Target, variant: str = "", caps: Mapping[str, float] | None = None) -> None:
+        super().__init__(target, variant, caps, odds=0.0)
+
+
+def plan_tried(plan: Plan, replayer: LiveReplayer = lambda variant, finding: (3, 3)) -> Attempt:
+    """A plan of simulated mode on a world whose races must be held."""
+    lead = (plan, Signature("Q1", "cap"))
+    return try_plan(Never, fake_target(), [fake_scenario()], RACE, lead, scope=SCOPE, replayer=replayer)
+
+
+def test_a_race_that_simulated_mode_found_is_held_and_told_as_that() -> None:
+    attempt = plan_tried(submits(600))
+    assert (attempt.found, attempt.by, attempt.gates, attempt.repeats) == (True, SIMULATED_PLAN, 1, "5/5")
+    assert (attempt.clean, attempt.cleans, attempt.why) == (CORRECT_PLAYS, CORRECT_PLAYS, "")
+
+
+def test_a_plan_that_does_not_show_live_is_told() -> None:
+    attempt = plan_tried(submits(100))
+    assert (attempt.found, attempt.why) == (
+        False,
+        "the plan that shows it in simulated mode does not show it live",
+    )
+    unseen = plan_tried(submits(600), replayer=lambda variant, finding: (0, 3))
+    assert (unseen.found, unseen.why) == (False, "another process did not see it again in 3 plays")

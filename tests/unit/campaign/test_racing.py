@@ -152,6 +152,29 @@ def test_a_shared_row_of_strangers_is_enough() -> None:
     assert arranged(play.candidates()[0]) == ["s1", "+s2"]
 
 
+def test_what_requests_of_every_kind_write_tells_nothing() -> None:
+    """The head of an audit log is one row for all: it is locked, and not what they race for."""
+    play = Play()
+
+    def audited(*statements: tuple[str, str, str]) -> None:
+        for operation, table, key in statements:
+            play.sql(operation, table, keys=(f"{table}:{key}",))
+        play.sql("select", "audit_head", keys=("audit_head:id=1",))
+        play.sql("update", "audit_head", keys=("audit_head:id=1",))
+
+    of = {"change": ref("s1", "change")}
+    with play.step("create_change", "ann", ChangeSeen(change="c1"), shots=1000):
+        audited(("insert", "changes", "id=c1"))
+    for _ in range(2):
+        with play.step("decide", "bob", of=of, change="c1", verdict="approve"):
+            audited(("select", "decisions", "change=c1"), ("insert", "decisions", "change=c1"))
+    with play.step("revise_change", "ann", of=of, change="c1", shots=1):
+        audited(("update", "changes", "id=c1"))
+    best = play.candidates()[0]
+    assert arranged(best) == ["s1", "s2", "+s3", "s4"]
+    assert best.gates[0].where == "metadata.tables == 'decisions'"
+
+
 def test_work_behind_answers_meets_at_the_backend() -> None:
     """Two jobs under way, nobody knows whose call is whose: they meet all the same."""
     play = Play(correlation=())

@@ -25,6 +25,8 @@ prove: $(READY)
 bench: $(READY)
 	$(VENV)/bin/python -m tests.benchmarks plays
 	$(VENV)/bin/python -m tests.benchmarks serving
+	$(VENV)/bin/python -m tests.benchmarks wires
+	$(VENV)/bin/python -m tests.benchmarks races
 
 # Nothing is set up again while the lock is unchanged.
 $(READY): requirements.lock pyproject.toml

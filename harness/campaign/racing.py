@@ -100,8 +100,9 @@ def _races(asked: Sequence[Asked]) -> Iterator[_Race]:
             race = _Race(first, second, conflict, converse, weight + 1 / distance)
             if race.alike:
                 paired |= {first.id, second.id}
-            if race.turned_away:
-                race = replace(race, conflict=itself[first.id])
+            if race.turned_away and itself[first.id].weight > weight:
+                conflict = itself[first.id]
+                race = replace(race, conflict=conflict, score=conflict.weight + 1 / distance)
             yield race
     for only in asked:
         conflict = itself[only.id]

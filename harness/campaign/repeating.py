@@ -17,6 +17,8 @@ from harness.seed import derive
 
 #: plays of a finding's smallest plan, after it was found
 REPEATS = 5
+#: of them, those that take place even if the time is over: one alone would say little
+_LEAST = 3
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,13 @@ def repeat(
 ) -> Repeated:
     """Play a plan again and again; ``expected``: the play that others are compared with, else the first that shows it.
 
-    ``over``: whether to stop before the next play, for budgets in seconds. At least one play takes place. ``vary``:
+    ``over``: whether to stop before the next play, for budgets in seconds; a few take place all the same. ``vary``:
     what differs from play to play.
     """
     shown: list[Played] = []
     missed: list[Played | str] = []
     for number in range(1, plays + 1):
-        if number > 1 and over():
+        if number > _LEAST and over():
             break
         played = _once(player, vary(plan, number))
         hit = not isinstance(played, str) and signature in played.judged.violations

@@ -215,8 +215,45 @@ _TARGET = _lines(
     ("its head is lost, it loops for ever", "crash", {"down_ms": 10_000}, "Qiskit/qiskit-serverless#685"),
     ("a dropped connection leaves it running", "crash", {"skip": 5}, "AgnostiqHQ/covalent-ssh-plugin#65"),
 )
-#: failures reported against real backends
-REPORTS: tuple[Seen, ...] = (*_QUEUE, *_TRANSPORT, *_AUTH, *_SUBMISSION, *_BACKEND, *_RESULT, *_TARGET)
+_MESSAGES = _lines(
+    "queues of messages",
+    ("a lost acknowledgement", "lost_ack", {"on": ["ack"]}, "celery/celery#4671", "celery/kombu#857"),
+    ("what was acknowledged comes again", "redelivery", {}, "celery/celery#4671", "celery/kombu#857"),
+    (
+        "a long task becomes visible and runs twice",
+        "visibility_timeout",
+        {},
+        "celery/celery#5935",
+        "celery/celery#5306",
+        "rabbitmq/rabbitmq-server#9046",
+    ),
+    (
+        "a message that kills its consumer",
+        "poison_message",
+        {},
+        "celery/celery#4308",
+        "celery/py-amqp#277",
+        "celery/kombu#2421",
+    ),
+    ("a full queue", "queue_full", {}, "celery/celery#5716", "sidekiq/sidekiq#5558"),
+)
+_PROCESSES = _lines(
+    "processes",
+    ("a killed process never gives its slots back", "process_killed", {"process": "*"}, "PrefectHQ/prefect#17415"),
+    ("a killed head is lost", "process_killed", {"down_ms": 10_000}, "Qiskit/qiskit-serverless#685"),
+)
+#: failures reported against real backends, and against what pipelines are built of
+REPORTS: tuple[Seen, ...] = (
+    *_QUEUE,
+    *_TRANSPORT,
+    *_AUTH,
+    *_SUBMISSION,
+    *_BACKEND,
+    *_RESULT,
+    *_TARGET,
+    *_MESSAGES,
+    *_PROCESSES,
+)
 
 _HTTP = _lines(
     "HTTP",

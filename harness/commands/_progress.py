@@ -177,7 +177,7 @@ class Live:
             self._bar.reset(self._task, total=progress.plans)
         elif isinstance(progress, PlanPlayed):
             self._plans += 1
-            now = f"{plural(self._plans, 'plan')} · {progress.scenario}"
+            now = f"{plural(self._plans, 'plan')} · {progress.scenario}" + (" · calls held" if progress.gates else "")
             self._bar.update(self._task, completed=self._plans, description=now[:52])
         elif isinstance(progress, ShrinkProgress):
             now = f"shrinking {progress.signature} to {plural(progress.steps, 'step')}"

@@ -95,8 +95,7 @@ class Player:
         for group in groups(self.plan.steps):
             for step in group:
                 answers[step.id] = asyncio.get_running_loop().create_future()
-            at_once = sum(not s.after_ms and s.do != "wait" for s in group)
-            if at_once > 1:
+            if (at_once := len(_at_once(group))) > 1:
                 self.transport.align(at_once)
             tasks = [asyncio.create_task(self._play(step, answers)) for step in group]
             for task in tasks:
@@ -296,6 +295,12 @@ def groups(steps: Iterable[Step]) -> list[list[Step]]:
         else:
             grouped.append([step])
     return grouped
+
+
+def _at_once(group: list[Step]) -> list[Step]:
+    """Those of a group that call at its very beginning: they wait for no time and for none of the others."""
+    ids = {s.id for s in group}
+    return [s for s in group if s.do != "wait" and not s.after_ms and not ids & set(s.references())]
 
 
 def _made(answered: CallAnswered, kind: str) -> str | None:

@@ -143,6 +143,16 @@ def test_odd_values_are_survived(tmp_path: Path) -> None:
     assert ended.summary
 
 
+def test_a_play_that_hangs_is_cut_when_the_budget_is_over(tmp_path: Path) -> None:
+    """With time-outs that are longer than the budget."""
+    path = target(tmp_path, "hangs")
+    path.write_text(path.read_text().replace("timeout_ms: 700", "timeout_ms: 60000"))
+    ended = run(tmp_path, path)
+    assert ended.code == 2, ended.output
+    assert "not one plan was played to its end: the budget of 8 s is over" in ended.output, ended.output
+    assert {"summary.json", "report.html"} <= {f.name for f in ended.files}
+
+
 @pytest.mark.parametrize(
     ("kind", "stop", "message"),
     [

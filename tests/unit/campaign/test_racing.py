@@ -165,9 +165,13 @@ def test_what_requests_of_every_kind_write_tells_nothing() -> None:
     of = {"change": ref("s1", "change")}
     with play.step("create_change", "ann", ChangeSeen(change="c1"), shots=1000):
         audited(("insert", "changes", "id=c1"))
-    for _ in range(2):
-        with play.step("decide", "bob", of=of, change="c1", verdict="approve"):
-            audited(("select", "decisions", "change=c1"), ("insert", "decisions", "change=c1"))
+    with play.step("decide", "bob", of=of, change="c1", verdict="approve"):
+        audited(
+            ("select", "changes", "id=c1"), ("select", "decisions", "change=c1"), ("insert", "decisions", "change=c1")
+        )
+    again = play.begin("decide", "bob", of, change="c1", verdict="approve")
+    audited(("select", "changes", "id=c1"), ("select", "decisions", "change=c1"))
+    play.answer(again, outcome="refused", reason="conflict")
     with play.step("revise_change", "ann", of=of, change="c1", shots=1):
         audited(("update", "changes", "id=c1"))
     best = play.candidates()[0]

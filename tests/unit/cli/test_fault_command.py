@@ -32,7 +32,7 @@ def test_every_fault_is_shown_whole_in_eighty_columns(name: str) -> None:
     joined = "".join(shown.split())
     assert [e for e in kind.evidence if e not in joined] == []
     assert "``" not in shown
-    assert ("Only in a scenario" in shown) == bool(needs_plan(kind)) == (name in ("crash", "policy_outage"))
+    assert ("Only in a scenario" in shown) == bool(needs_plan(kind)) == (name in ("crash", "policy_outage") or kind.needs_processes or not kind.service)
 
 
 @pytest.mark.parametrize("name", sorted(known_faults()))

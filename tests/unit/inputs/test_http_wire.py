@@ -37,7 +37,7 @@ def test_an_operation_may_have_several_places() -> None:
     [
         ("servce: x", "t.yaml:1:1: .*servce"),
         ("operations: {a: GET}", "t.yaml:1:17: .*is no operation"),
-        ("operations: {a: GET /x/{b}/{b}}", "two placeholders of one name"),
+        ('operations: {a: "GET /x/{b}/{b}"}', "two placeholders of one name"),
         ("operations: {a: GET /x}\nread: {b: {}}", "t.yaml:2:8: .*operation of this wire"),
         ("operations: {a: GET /x}\nread: {a: {JobSeen: {}}}", "fact of the south side"),
         ("operations: {a: GET /x}\nread: {a: {RunAccepted: {run: $.id}}}", "lacks 'backend'"),

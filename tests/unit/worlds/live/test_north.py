@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import random
 import socket
 import time
 from collections.abc import Awaitable
@@ -258,5 +259,35 @@ def test_values_that_http_can_not_carry_do_not_raise() -> None:
                 assert isinstance(heard, Answer) or heard in ("broken", "down")
             await north.aclose()
             assert not any(b"\r\nx: y" in r for r in server.requests)
+
+    run(scenario())
+
+
+def mutated(rng: random.Random) -> bytes:
+    """An answer with a few bytes, or pieces, that do not belong there."""
+    whole = bytearray(rng.choice([OK, CHUNKED + b"5\r\nabcde\r\n0\r\n\r\n", b"HTTP/1.0 200\r\n\r\nbody"]))
+    for _ in range(rng.randrange(1, 6)):
+        at = rng.randrange(len(whole) + 1)
+        piece = rng.choice(
+            [b"\r\n", b"\x00", b"\xff", b":", b"HTTP/1.1 ", b"9" * 30, b"transfer-encoding: chunked\r\n", b" "]
+        )
+        whole[at : at + rng.randrange(4)] = piece
+    return bytes(whole)
+
+
+def test_no_bytes_surprise_the_client() -> None:
+    async def scenario() -> None:
+        rng = random.Random(7)
+
+        async def odd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(mutated(rng))
+            writer.close()
+
+        async with hostile(odd) as server:
+            north = North([server.url], [server.host])
+            for _ in range(400):
+                answer = await north.send(GET, 1_000)
+                assert isinstance(answer, Answer) or answer in ("broken", "down", "timeout")
+            await north.aclose()
 
     run(scenario())

@@ -22,7 +22,9 @@ def extended(root: Node, depth: int = 0) -> Node:
     if other is None:
         return root
     if Path(other.text()).name != other.text():
-        raise other.problem(f"{other.text()!r} is not in this folder", "Paths of both files are relative to one folder.")
+        raise other.problem(
+            f"{other.text()!r} is not in this folder", "Paths of both files are relative to one folder."
+        )
     if depth == _MOST_FILES:
         raise other.problem(f"more than {_MOST_FILES} files extend each other", "Does one of them extend itself?")
     base = extended(documents.load(Path(root.place.path).parent / other.text()), depth + 1)

@@ -14,9 +14,9 @@ from harness.inputs import documents, families
 from harness.inputs.bindings_file import read_binding, read_outcomes
 from harness.inputs.contract import TERMS
 from harness.inputs.contract_values import contract_value
+from harness.inputs.extending import extended
 from harness.inputs.hearing import CHANGE_STATES, source
 from harness.inputs.lanes import laned, laned_actor
-from harness.inputs.extending import extended
 from harness.inputs.live_file import read_live
 from harness.inputs.nodes import Node, Section, suggestion
 from harness.inputs.openapi import Operations, operations

@@ -32,8 +32,8 @@ from harness.wires._wire import Passage, Stream, Wire, both, relay
 
 #: of an answer that is held so much is kept; what is longer leaves before its end is decided on
 _HELD_BYTES = 1024 * 1024
-#: how long a Sync behind an Execute is waited for, to take both as one, when it isn't there already
-_SYNC_WAIT_S = 0.02
+#: how long a Sync behind an Execute is waited for, to take both as one: longer than a delayed ACK holds it up (40 ms)
+_SYNC_WAIT_S = 0.06
 
 
 class Cut(Exception):

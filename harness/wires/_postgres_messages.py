@@ -92,8 +92,9 @@ class ClientMessages:
         return chr(self._buffer[self._at])
 
     async def more(self) -> None:
-        """Until the next message has begun, or the end."""
-        await self._have(len(self._buffer) - self._at + 1)
+        """Until all of the next message is there, or the end."""
+        while not self.ready and await self._have(len(self._buffer) - self._at + 1):
+            pass
 
     async def pass_rest(self, sink: Stream | None) -> None:
         """The rest of a long message, towards the server or (None) nowhere."""

@@ -8,7 +8,6 @@ from harness.inputs.live_file import PLACE
 from harness.inputs.target import Live
 
 
-
 def filled(text: str, values: Mapping[str, str]) -> str:
     """A text with its placeholders filled; braces that are none of ours stay as they are (JSON has many)."""
     return PLACE.sub(lambda m: values.get(m[1], m[0]), text)

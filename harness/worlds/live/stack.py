@@ -271,7 +271,11 @@ class Stack:
     ) -> Child:
         try:
             return await self.keeper.spawn(
-                words(command, values), environment=environment, folder=use.folder, name=name, user=use.user if os.geteuid() == 0 else ""
+                words(command, values),
+                environment=environment,
+                folder=use.folder,
+                name=name,
+                user=use.user if os.geteuid() == 0 else "",
             )
         except OSError as error:
             raise TargetUnreachable(f"{name}: {error.strerror or error}") from error

@@ -60,7 +60,7 @@ _OWN = (FaultFired, FaultArmed, GateHeld, TargetCrashed, TargetRestarted)
 
 
 class LivePlay:
-    """One plan on one stack. ``reusable``: the stack is fit for another, if all of it runs and nothing is left to do."""
+    """One plan on one stack. ``reusable``: another may follow, if all of the stack runs and nothing is left to do."""
 
     def __init__(
         self,

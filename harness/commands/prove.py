@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from harness.inputs.target import Target
     from harness.results import DefectModes, ModesProof, ProofResult
 
+#: what a defect needs that only shows where processes are killed and paused, and what looks for it
+LIVE, LIVE_SCENARIO = "live", "scenarios/nightly/processes.yaml"
 _Count = click.IntRange(min=0)
 
 
@@ -103,6 +105,8 @@ def prove(
         live = _Live(target_path or shipped(DEFAULT_TARGET), scenarios, budget_per_defect, plans_per_defect, results)
         return live.lane(target, chosen, into) if into else live.run(chosen, jobs, resume, format_)
 
+    chosen = _possible(chosen, named=bool(defects))
+
     from harness.campaign.prove import Scope
     from harness.campaign.prove import prove as run_proof
     from harness.commands._interrupt import Interrupts
@@ -122,6 +126,16 @@ def prove(
         proof = run_proof(interrupts.world, target, loaded, chosen, scope=scope, replayer=replayer, listen=listen)
         interrupts.check()
     return _show(proof, format_)
+
+
+def _possible(defects: Sequence[Defect], named: bool) -> tuple[Defect, ...]:
+    """Those that simulated mode can show; one that was asked for by name is tried all the same."""
+    from harness.commands._terminal import note
+
+    aside = [d.id for d in defects if d.needs == LIVE and not named]
+    if aside:
+        note(f"left out, as they show only with --mode live: {', '.join(aside)}")
+    return tuple(d for d in defects if d.id not in aside)
 
 
 @dataclass(frozen=True)
@@ -154,17 +168,19 @@ class _Live:
         from harness.commands._proof_lane import Lane, try_defect
         from harness.commands._proof_pool import Results
 
-        lane = Lane(
-            target=target,
-            target_path=self.target_path,
-            scenarios=find_scenarios(self.scenario_paths),
-            scenario_paths=self.scenario_paths,
-            seconds=self.seconds,
-            simulated_plans=self.simulated_plans,
-            folder=into.parent / "findings",
-        )
         with Interrupts("live") as interrupts, Lines() as lines:
             for defect in defects:
+                live_only = defect.needs == LIVE
+                paths = self.scenario_paths or ((shipped(LIVE_SCENARIO),) if live_only else ())
+                lane = Lane(
+                    target=target,
+                    target_path=self.target_path,
+                    scenarios=find_scenarios(paths),
+                    scenario_paths=paths,
+                    seconds=self.seconds,
+                    simulated_plans=0 if live_only else self.simulated_plans,
+                    folder=into.parent / "findings",
+                )
                 Results(into).append(try_defect(lane, defect, interrupts, lines))
                 interrupts.check()
         return 0

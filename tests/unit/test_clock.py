@@ -45,3 +45,32 @@ def test_a_loops_clock_counts_from_its_start_in_virtual_time() -> None:
 
 def test_a_real_clock_takes_real_time() -> None:
     assert 2_000_000 <= elapsed_ns(asyncio.new_event_loop(), RealClock(), 2.1) < 5 * NS_PER_S
+
+
+def test_a_pace_makes_time_pass_faster_and_a_skip_makes_it_pass_at_once() -> None:
+    async def act() -> tuple[float, float, float]:
+        loop = asyncio.get_running_loop()
+        clock, began_s = LoopClock(loop, pace=20), loop.time()
+        await clock.sleep_ms(400)
+        slept_ns, took_s = clock.now_ns(), loop.time() - began_s
+        clock.skip(3_600_000)
+        return slept_ns, took_s, clock.now_ns() - slept_ns
+
+    slept_ns, took_s, skipped_ns = asyncio.run(act())
+    assert 0.02 <= took_s < 0.4 <= slept_ns / 1e9
+    assert 3_600e9 <= skipped_ns < 3_601e9
+
+
+def test_waiting_for_something_ends_with_it_or_with_the_time() -> None:
+    async def act() -> tuple[float, float]:
+        loop = asyncio.get_running_loop()
+        clock, event = LoopClock(loop, pace=10), asyncio.Event()
+        await clock.wait_ms(event, 300)
+        timed_s = clock.now_ns() / 1e9
+        loop.call_later(0.01, event.set)
+        await clock.wait_ms(event, 1e9)
+        return timed_s, clock.now_ns() / 1e9 - timed_s
+
+    timed_s, told_s = asyncio.run(act())
+    assert timed_s >= 0.3
+    assert told_s < 100

@@ -73,3 +73,19 @@ def test_an_imposing_call_is_filled_with_the_value() -> None:
 )
 def test_a_tolerance_is_believed_up_to_the_scenarios_bound(term: str, value: Any, believed: Any) -> None:
     assert contract.capped(term, value, {"timing.settle_s": 5.0}) == believed
+
+
+@pytest.mark.parametrize(
+    ("term", "value", "told"),
+    [
+        ("approvals.ttl_s", 3600.0, 180.0),
+        ("quota.shots.limit", 1000, 1000),
+        ("fallback.allowed", True, True),
+        ("x_s", True, True),
+        ("approvals.stages", [{"quorum": 2}], [{"quorum": 2}]),
+    ],
+)
+def test_a_target_at_a_pace_is_told_shorter_spans(term: str, value: object, told: object) -> None:
+    assert contract.to_target(term, value, 20) == told
+    assert contract.from_target(term, told, 20) == value
+    assert contract.to_target(term, value, 1) == value

@@ -14,11 +14,16 @@ from targets.reference import services
 from targets.reference.settings import Settings
 from targets.reference.store import Store
 
+#: a session that stands still in a transaction is given so long at least: a busy machine may stop it as well
+LEAST_PATIENCE_S = 2.0
+
 
 @asynccontextmanager
 async def life(settings: Settings) -> AsyncIterator[services.Services]:
     """Everything that the settings' role asks for, at work until the context ends."""
-    store = Store(settings.database_url, shared=settings.shared, patience_s=settings.worker_lease_s)
+    store = Store(
+        settings.database_url, shared=settings.shared, patience_s=max(settings.worker_lease_s, LEAST_PATIENCE_S)
+    )
     async with http_client() as http:
         living = services.build(settings, store, http)
         await store.transaction(services.prepare, living)

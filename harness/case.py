@@ -385,6 +385,21 @@ class Case:
         """Calls of a double (invoke, then ok or fail)."""
         return [e for e in self.of(ServiceCalled) if e.fact.service == service]  # type: ignore[attr-defined]
 
+    def asked_n(self, run: Run) -> int:
+        """The number of the event before which the target surely had not asked for a run.
+
+        Of requests about no known run that were under way when it was accepted, the first to come may have asked.
+        """
+        open_n: dict[int, int] = {}
+        for event in self.service_calls("backend"):
+            if event.n > run.n:
+                break
+            if event.phase == "invoke" and event.fact.run is None:  # type: ignore[attr-defined]
+                open_n[event.n] = event.n
+            elif event.cause is not None:
+                open_n.pop(event.cause, None)
+        return min(open_n, default=run.n)
+
     @cached_property
     def armed(self) -> Mapping[int, FaultArmed]:
         """The planned faults by index, with their settings."""

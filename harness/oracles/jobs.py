@@ -351,7 +351,10 @@ def _deleted(case: Case, job: str, stop: NorthCall, slack_ns: int) -> Iterator[C
         if run.id in case.disowned:
             yield Unclear(_DISOWNED)
         elif _after(run.started_ns, run.started_n, stop, slack_ns):
-            yield _went_on("a deleted job started", run, stop.evidence)
+            if stop.to_n is not None and case.asked_n(run) < stop.to_n < run.n:
+                yield Unclear("the run was being asked for when the deletion was answered")
+            else:
+                yield _went_on("a deleted job started", run, stop.evidence)
         elif _never_asked(case, run, stop, slack_ns):
             yield _went_on("a deleted job kept running", run, stop.evidence)
         elif run.ended is not None and run.ended.state == "completed":

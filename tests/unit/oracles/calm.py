@@ -31,6 +31,7 @@ from tests.unit.oracles.canaries import (
     quiet,
     quota,
     served,
+    started_after_deletion,
 )
 
 # ---------------------------------------------------------------- held
@@ -279,6 +280,11 @@ def ended_by_itself_though_deleted() -> Story:
     return deleted_but_running(1.5)
 
 
+def deleted_while_the_backend_was_asked() -> Story:
+    """What was on its way then, nobody can take back."""
+    return started_after_deletion(asked_before=True)
+
+
 def late_entry() -> Story:
     story = Story({"timing.audit_lag_s": 60})
     story.answer(story.ask("submit_job", "ann", shots=10), JobSeen(job="j1"), request="q1")
@@ -420,6 +426,7 @@ DECOYS: tuple[Tale, ...] = (
     rejected_though_all_approved,
     ended_by_itself_in_time,
     ended_by_itself_though_deleted,
+    deleted_while_the_backend_was_asked,
     one_more_status_call,
     parallel_decisions,
     refused_by_the_job_itself,

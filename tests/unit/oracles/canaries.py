@@ -16,6 +16,7 @@ from harness.facts import (
     QuotaSeen,
     ReferenceValue,
     ResultSeen,
+    ServiceCalled,
 )
 from tests.histories import Story
 
@@ -364,6 +365,16 @@ def deleted_but_running(seconds: float = 6) -> Story:
     return story.wait(seconds).end("r1")
 
 
+def started_after_deletion(asked_before: bool = False) -> Story:
+    """The backend is asked, and the job is deleted; in which order?"""
+    story, asked = Story().submit("j1"), ServiceCalled(service="backend", operation="submit")
+    before = story.note(asked, "invoke") if asked_before else None
+    story.call("delete_job", "ann", job="j1").wait(6)
+    cause = story.note(asked, "invoke") if before is None else before
+    story.accept("r1", "j1").note(asked, "ok", cause)
+    return story.start("r1").end("r1")
+
+
 def stuck() -> Story:
     return Story().submit("j1").state("j1", "cancelling").heal().wait(200).state("j1", "cancelling")
 
@@ -480,6 +491,7 @@ CANARIES: Mapping[str, tuple[Tale, ...]] = {
         kept_running_against_a_narrow_promise,
         cancelled_though_finished,
         deleted_but_running,
+        started_after_deletion,
     ),
     "J4": (stuck, cancel_never_ends, lost_job, missing_in_list, listed_twice, key_never_settles, failure_replayed),
     "U1": (

@@ -152,8 +152,8 @@ class Fault(ABC):
     where: str = setting(
         "",
         "CEL predicate over the call: method, path, query, headers (names in lower case), body, operation, and of the "
-        "run it is about run (its id), metadata, state; a submission is about none yet, so look into body. Of a message "
-        "at a queue: path is the queue, headers its properties, body its JSON; of a statement: see metadata",
+        "run it is about run (its id), metadata, state; a submission is about none yet, so look into body. Of a "
+        "message at a queue: path is the queue, headers its properties, body its JSON; of a statement: see metadata",
     )
     skip: int = setting(0, "let this many matching calls pass first", (0, 1, 2))
     every: int = setting(1, "of the calls left after skip, strike every n-th, the first one first", least=1)

@@ -280,13 +280,17 @@ class Case:
 
     @cached_property
     def crashes(self) -> list[tuple[int, int | None]]:
-        """Intervals in which the target was down: (from_ns, to_ns or None)."""
+        """Intervals in which the target, or one process of it, was down: (from_ns, to_ns or None)."""
         down: list[tuple[int, int | None]] = []
+        #: process → where its open interval is
+        still: dict[str | None, int] = {}
         for event in self.of(TargetCrashed, TargetRestarted):
+            process = event.fact.process  # type: ignore[attr-defined]
             if isinstance(event.fact, TargetCrashed):
+                still[process] = len(down)
                 down.append((event.at_ns, None))
-            elif down:
-                down[-1] = (down[-1][0], event.at_ns)
+            elif (place := still.pop(process, None)) is not None:
+                down[place] = (down[place][0], event.at_ns)
         return down
 
     # ------------------------------------------------------------ north

@@ -97,6 +97,9 @@ class Controls(Protocol):
     ``index``: of the fault that asks. Where there is no such process or replica, or it is down, nothing happens.
     """
 
+    def reaches(self, process: str, replica: int, *, clock: bool = False) -> bool:
+        """Whether there is one that runs; ``clock``: whose clock can be moved as well."""
+
     async def kill(self, process: str, replica: int, *, index: int, down_ms: float) -> None:
         """End one without a chance to clean up; it is started again after so long."""
 
@@ -171,6 +174,10 @@ class Fault(ABC):
     def knows(self, call: Call) -> bool:
         """Whether this fault, as it is set, is about such a call at all; the envelope decides about the rest."""
         return call.layer == self.layer and (not self.operations or call.operation in self.operations)
+
+    def possible(self, controls: Controls | None) -> bool:
+        """Whether it could have an effect now, as far as processes go."""
+        return controls is not None or not self.needs_processes
 
     @classmethod
     def settings(cls) -> Mapping[str, dataclasses.Field[Any]]:
@@ -421,7 +428,7 @@ def _fits(armed: _Armed, call: Call) -> bool:
     fault = armed.fault
     if not _reaches(fault, call) or (fault.on and call.operation not in fault.on):
         return False
-    if fault.needs_processes and armed.act.controls is None:
+    if not fault.possible(armed.act.controls):
         return False
     return armed.predicate is None or armed.predicate.evaluate(variables_of(call)) is True
 

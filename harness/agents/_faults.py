@@ -38,7 +38,9 @@ def sites(scenario: Scenario, strikable: Strikable = lambda kind, at: True) -> t
         kind, at = known_faults()[choice.fault], choice.params.get("at", "")
         if not strikable(kind, at if isinstance(at, str) else ""):
             continue
-        operations = tuple(choice.params.get("on") or kind.drawn or kind.operations) or ("",)
+        # elsewhere than at home a fault knows no names of operations
+        known = () if at not in ("", kind.service) else kind.drawn or kind.operations
+        operations = tuple(choice.params.get("on") or known) or ("",)
         ranked += [(i, Site(choice, kind, operation)) for i, operation in enumerate(operations)]
     return tuple(site for _, site in sorted(ranked, key=lambda pair: pair[0]))
 

@@ -128,6 +128,8 @@ def _seen(seen: Seen, reported: bool = True) -> Sequence[str]:
 
 def _places(fault: FaultDescription) -> str:
     wide = describe(known_faults()["noop"]).operations
+    if not fault.operations:
+        return "what `at` and `on` say"
     return "every request" if fault.operations == wide else " ".join(f"`{w}`" for w in fault.operations)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from harness.faults._processes import PROCESS_HELP, at_any_point
-from harness.injection import Act, Call, Fault, Proceed, setting
+from harness.injection import Act, Call, Controls, Fault, Proceed, setting
 
 _LONGEST_MS = 315_360_000_000
 
@@ -35,6 +35,10 @@ class ClockMoved(Fault):
     def knows(self, call: Call) -> bool:
         """Anything that can be seen to happen is a moment to move it at."""
         return at_any_point(call)
+
+    def possible(self, controls: Controls | None) -> bool:
+        """There must be such a process."""
+        return controls is not None and controls.reaches(self.process, self.replica, clock=True)
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Move it, and go on."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from harness.faults._delays import duration_ms
 from harness.faults._processes import PROCESS_HELP, at_any_point
-from harness.injection import Act, Call, Fault, Proceed, setting
+from harness.injection import Act, Call, Controls, Fault, Proceed, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,10 @@ class ProcessPaused(Fault):
     def knows(self, call: Call) -> bool:
         """Anything that can be seen to happen is a moment to stop at."""
         return at_any_point(call)
+
+    def possible(self, controls: Controls | None) -> bool:
+        """There must be such a process."""
+        return controls is not None and controls.reaches(self.process, self.replica)
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Stop, on one side of the answer."""

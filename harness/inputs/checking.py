@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.case import Case
@@ -111,6 +111,7 @@ def _scenario_problems(root: Node, scenario: Scenario, target: Target) -> Iterat
         return
     if not set(scenario.roles) & set(target.bindings):
         yield entries["roles"].problem(f"target {target.name} binds none of these roles")
+    yield from _strange_places(entries.get("faults"), target, ("process",))
     services = {families.doubles()[d.double].service for d in target.doubles} | {"target"}
     for name in scenario.must_fire:
         service, layer = known_faults()[name].service, known_faults()[name].layer
@@ -127,6 +128,35 @@ def _scenario_problems(root: Node, scenario: Scenario, target: Target) -> Iterat
             yield _item(entries["must_exercise"], name).problem(
                 f"{name} can't be judged on target {target.name}: it needs {', '.join(lacking)}"
             )
+
+
+def _places(target: Target) -> tuple[set[str], set[str]]:
+    """What ``at`` can name on a target, and its processes."""
+    live = target.live
+    processes = {p.name for p in live.processes} if live else set()
+    wires = live.wires if live else ()
+    known = {w.name for w in wires} | {str(w.options["service"]) for w in wires if "service" in w.options}
+    services = {families.doubles()[d.double].service for d in target.doubles}
+    return services | known | processes | {"target"}, processes
+
+
+def _strange_places(
+    node: Node | None, target: Target, keys: Sequence[str] = ("at", "process")
+) -> Iterator[FileProblem]:
+    """Faults or gates that name a service, a wire or a process which the target does not have."""
+    places, processes = _places(target)
+    for item in node.listing() if node is not None and node.is_list else ():
+        settings = _settings(item)
+        for key, known in (("at", places), ("process", processes)):
+            named = settings.get(key) if key in keys else None
+            if named is not None and isinstance(named.value, str) and named.value not in {*known, "", "*"}:
+                yield named.problem(f"target {target.name} has no {named.value!r}", suggestion(named.value, known))
+
+
+def _settings(item: Node) -> Mapping[str, Node]:
+    """Of a fault or a gate, however short it is written."""
+    entries = item.entries() if item.is_mapping else {}
+    return entries["params"].entries() if "params" in entries else entries
 
 
 def _item(node: Node, text: str) -> Node:
@@ -165,8 +195,23 @@ def plan_problems(path: str | Path, target: Target) -> list[FileProblem]:
     return list(_plan_problems(root, read_plan(root)[0], target))
 
 
+def _strange_steps(parts: Mapping[str, Node], plan: Plan) -> Iterator[FileProblem]:
+    """Faults and gates that wait for a step which the plan does not have."""
+    known = [s.id for s in plan.steps]
+    for each in ("faults", "gates"):
+        for item in parts[each].listing() if each in parts else ():
+            for key in ("after_step", "until_step"):
+                named = _settings(item).get(key)
+                if named is not None and named.value and named.word() not in known:
+                    yield named.problem(f"the plan has no step {named.word()!r}", suggestion(named.word(), known))
+
+
 def _plan_problems(root: Node, plan: Plan, target: Target) -> Iterator[FileProblem]:
-    steps = root.entries()["plan"].entries()["steps"].listing()
+    parts = root.entries()["plan"].entries()
+    for each in ("faults", "gates"):
+        yield from _strange_places(parts.get(each), target)
+    yield from _strange_steps(parts, plan)
+    steps = parts["steps"].listing()
     for node, step in zip(steps, plan.steps, strict=True):
         if step.do == "wait":
             continue

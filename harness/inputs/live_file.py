@@ -38,8 +38,10 @@ def read_live(node: Node, base: Path, doubles: Sequence[DoubleUse]) -> Live:
     kind = kinds[0]
     section = node.section(*_KEYS[kind])
     processes = _processes(section, kind, base)
+    names = [p.name for p in processes]
     if kind != "url":
-        _refuse_strange_places(section.need(kind), kind, [p.name for p in processes])
+        _refuse_strange_places(section.need(kind), kind, names)
+    _refuse_strange_wires(section.get("wires"), names)
     return Live(
         kind=kind,
         processes=processes,
@@ -83,6 +85,16 @@ def _refuse_strange_places(node: Node, kind: str, names: Sequence[str]) -> None:
                 for match in PLACE.finditer(word.word()):
                     if match[1] not in known:
                         raise word.problem(f"nothing fills {match[0]}", suggestion(match[1], known))
+
+
+def _refuse_strange_wires(node: Node | None, names: Sequence[str]) -> None:
+    for wire in node.entries().values() if node is not None else ():
+        entries = wire.entries()
+        for key, more in (("to", ()), ("url", ("address",))):
+            known = [*_OWN_PLACES, *(f"{name}.port" for name in names), *more]
+            for match in PLACE.finditer(str(entries[key].value)) if key in entries else ():
+                if match[1] not in known:
+                    raise entries[key].problem(f"nothing fills {match[0]}", suggestion(match[1], known))
 
 
 def _named(node: Node, name: str) -> str:

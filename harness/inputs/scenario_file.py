@@ -128,7 +128,8 @@ def fault_params(node: Node, fault: Node) -> dict[str, Any]:
     entries = node.known_entries(kind.settings(), f"parameter of the fault {kind.name}")
     if "where" in entries and entries["where"].value:
         entries["where"].parsed(predicate_of)
-    if "on" in entries and kind.operations:
+    elsewhere = "at" in entries and entries["at"].value not in ("", kind.service)
+    if "on" in entries and kind.operations and not elsewhere:
         for each in entries["on"].listing() if entries["on"].is_list else [entries["on"]]:
             each.one_of(kind.operations, f"operation of the fault {kind.name}")
     for name, entry in entries.items():

@@ -153,7 +153,7 @@ def _mark(mark: Mark, axis: _Axis, y: float, proves: bool) -> Iterator[str]:
 def _ticks(line: Timeline, axis: _Axis, bottom: float) -> Iterator[str]:
     """Times at the top, where the time changes and there is room."""
     free, before, told = 0.0, -1, ""
-    yield _text(8, TOP_PX - 22, "virtual time", TICK)
+    yield _text(8, TOP_PX - 22, "the play's time", TICK)
     for n, at_ns in line.times:
         x, label = axis.xs[n], duration(at_ns / 1e6)
         if at_ns == before or label == told or x < free:

@@ -60,7 +60,11 @@ def capped(term: str, value: Any, caps: Mapping[str, float]) -> Any:
 
 def to_target(term: str, value: Any, pace: float) -> Any:
     """A value as the target must be told it: spans are shorter by the pace at which it runs."""
-    return value / pace if pace != 1 and _is_span(term, value) else value
+    if pace == 1 or not _is_span(term, value):
+        return value
+    shorter = value / pace
+    # whole where it can be: a target may read no fraction
+    return int(shorter) if shorter == int(shorter) else shorter
 
 
 def from_target(term: str, value: Any, pace: float) -> Any:

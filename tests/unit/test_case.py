@@ -217,3 +217,17 @@ def test_kinds_are_found_in_order() -> None:
     story.note(ReferenceValue(job="j1", path="classical", value=1))
     assert [e.n for e in case(story).of(ReferenceValue, ContractImposed)] == [1, 5]
     assert case(story).of(TargetCrashed) == []
+
+
+def test_each_process_is_down_until_it_runs_again_itself() -> None:
+    story = Story()
+    for fact in (
+        TargetCrashed(index=0, process="api.0"),
+        TargetCrashed(index=0, process="worker.0"),
+        TargetRestarted(index=0, process="api.0"),
+    ):
+        story.note(fact)
+        story.wait(1)
+    (api, worker) = case(story).crashes
+    assert api[1] is not None
+    assert worker[1] is None

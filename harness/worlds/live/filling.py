@@ -14,12 +14,15 @@ def filled(text: str, values: Mapping[str, str]) -> str:
 
 
 def depended_on(live: Live) -> frozenset[str]:
-    """Processes that others are told the address of: stores and queues, which outlive a crash of the target."""
+    """Processes that others are told the address of: stores and queues, which outlive a crash of the target.
+
+    Never the one that answers the API, whoever calls it.
+    """
     told = [*live.settings.values(), *(w.to for w in live.wires)]
     for process in live.processes:
         told += [*process.command, *process.environment.values()]
     named = {m[1].partition(".")[0] for text in told for m in PLACE.finditer(text) if "." in m[1]}
-    return frozenset(named & {p.name for p in live.processes})
+    return frozenset(named & {p.name for p in live.processes} - {live.serves})
 
 
 def words(command: Sequence[str], values: Mapping[str, str]) -> list[str]:

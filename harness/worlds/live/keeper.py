@@ -99,7 +99,7 @@ class Keeper:
     """One keeper process. ``start`` it, ``aclose`` it; it dies with us."""
 
     def __init__(self, process: subprocess.Popen[bytes], channel: Channel, folder: str) -> None:
-        self._process, self._channel, self._folder = process, channel, folder
+        self._process, self._channel, self.folder = process, channel, folder
         self._loop = asyncio.get_running_loop()
         self._asked = 0
         self._answers: dict[int, asyncio.Future[tuple[Message, tuple[int, ...]]]] = {}
@@ -215,7 +215,7 @@ class Keeper:
             self._process.wait()
         if self._process.stderr is not None:
             self._process.stderr.close()
-        shutil.rmtree(self._folder, ignore_errors=True)  # it does so itself, unless it was killed
+        shutil.rmtree(self.folder, ignore_errors=True)  # it does so itself, unless it was killed
 
     # ------------------------------------------------------------ messages
 

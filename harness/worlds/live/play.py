@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from harness.clock import EPOCH_S, Clock, LoopClock, RealClock
 from harness.errors import TargetUnreachable
 from harness.fact import Fact
-from harness.facts import FaultArmed, FaultFired, GateHeld, TargetCrashed, TargetRestarted
+from harness.facts import FaultArmed, FaultFired, FaultsHealed, GateHeld, TargetCrashed, TargetRestarted
 from harness.gating import Gates
 from harness.injection import Call, Fault, Injector
 from harness.inputs.binding import Answer, Outgoing
 from harness.inputs.target import Target
 from harness.model import History, Phase, Plan
 from harness.recording import Recorder
+from harness.seed import derive
 from harness.south import South
 from harness.wire import Reply, Request
 from harness.wires._wire import Line
@@ -113,7 +114,13 @@ class LivePlay:
         )
 
     def _make_doubles(self, terms: contract.Terms) -> None:
-        south = South(clock=self._clock, recorder=self.recorder, injector=self.injector, seed=self.plan.seed, live=True)
+        south = South(
+            clock=self._clock,
+            recorder=self.recorder,
+            injector=self.injector,
+            seed=derive(self.plan.seed, "play", self.stack.plays),
+            live=True,
+        )
         uses = [d for d in self.target.doubles if d.double in self.stack.servers]
         self.doubles = {d.double: make_double(d.double, south, d.options) for d in uses}
         for double in self.doubles.values():
@@ -247,15 +254,26 @@ class LivePlay:
         """A process ended by itself: under faults it is started again, else there is nothing more to test."""
         self.recorder.record(TargetCrashed(index=-1, process=member.name, how="died"))
         code = member.child.returncode if member.child else None
-        if not self.plan.faults:
+        if not self._excused():
             self._dead = f"{member.name} ended by itself, with {code}{member.last_lines}"
         else:
             self._later(self._revive(member, -1, _REVIVE_MS))
+
+    def _excused(self) -> bool:
+        """A fault has struck, and not all have healed yet: what dies now may die of it."""
+        facts = [e.fact for e in self.recorder.history()]
+        return any(isinstance(f, FaultFired) for f in facts) and not any(isinstance(f, FaultsHealed) for f in facts)
 
     def leaked(self, leak: Leak) -> None:
         """Noted by the stack."""
 
     # ------------------------------------------------------------ power over processes
+
+    def reaches(self, process: str, replica: int, *, clock: bool = False) -> bool:
+        """Whether there is one that runs; ``clock``: whose clock can be moved as well."""
+        member = self._member(process, replica)
+        running = member is not None and not member.down and not member.paused
+        return running and not (clock and member is not None and member.clock is None)
 
     async def kill(self, process: str, replica: int, *, index: int, down_ms: float) -> None:
         """SIGKILL, to it and all that it started."""
@@ -306,7 +324,11 @@ class LivePlay:
 
     async def _revive(self, member: Member, index: int, after_ms: float) -> None:
         await self._clock.sleep_ms(after_ms)
-        await self.stack.start_member(member)
+        try:
+            await self.stack.start_member(member)
+        except TargetUnreachable as error:
+            self._dead = self._dead or str(error)
+            return
         self.recorder.record(TargetRestarted(index=index, process=member.name))
 
     async def _signal(self, member: Member, number: signal.Signals) -> None:

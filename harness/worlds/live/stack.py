@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,7 +114,10 @@ class Stack:
             raise UsageProblem(f"target {self.target.name} has no live part; it only runs in simulated mode")
         self.live: Live = self.target.live
         self.left = list(reversed(self.lanes))
-        self.folder = Path(tempfile.mkdtemp(prefix="qharness-live-"))
+        #: so far; runs of one play must not be called like those of another
+        self.plays = 0
+        #: below the keeper's own, which ends with it whatever happens to us
+        self.folder = Path()
         self.keeper: Keeper
         self._values: dict[str, str] = {}
 
@@ -126,6 +127,8 @@ class Stack:
         """Listen, then start every process in order, each ready before the next; TargetUnreachable if one fails."""
         self.keeper = await Keeper.start(isolated=self.isolated and bool(self.live.processes), allow=self.live.allow)
         self.keeper.on_leak, self.keeper.on_line, self.keeper.on_exit = self._leaked, self._line, self._ended
+        self.folder = Path(self.keeper.folder) / "stack"
+        self.folder.mkdir()
         try:
             await self._open()
         except BaseException:
@@ -166,7 +169,6 @@ class Stack:
         for wire in self.wires.values():
             await wire.aclose()
         await self.keeper.aclose()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     # ------------------------------------------------------------ what stands in front of the processes
 
@@ -204,6 +206,7 @@ class Stack:
 
     def enter(self, audience: Audience, line: Line) -> None:
         """A play begins: it answers for the doubles, and hears of what passes the wires."""
+        self.plays += 1
         self.audience = audience
         for server in self.wires.values():
             server.wire.line = line
@@ -259,7 +262,7 @@ class Stack:
             child = await self._spawn(use, command, self._values, environment, use.name)
             if await child.wait(_PREPARE_LIMIT_S) != 0:
                 said = "".join(f"\n  | {line}" for line in list(child.log)[-_LAST_LINES:])
-                raise TargetUnreachable(f"{use.name}: {' '.join(command)} ended with {child.returncode}{said}")
+                raise TargetUnreachable(f"{use.name}: {command[0]} ended with {child.returncode}{said}")
 
     async def _spawn(
         self,
@@ -290,10 +293,11 @@ class Stack:
                 raise TargetError(f"{hook.request} of target.yaml came to {told}")
             return
         command = words(hook.command, {**self._values, **given})
-        environment = {**self.target.settings, **self.live.settings}
+        serving = next((m for m in self.members if m.use.name == self.live.serves), None)
+        environment = self._environment(serving.use, self._values) if serving else dict(self.live.settings)
         child = await self.keeper.spawn(command, environment=environment, folder=str(self.folder), name="hook")
         if await child.wait(_HOOK_LIMIT_S) != 0:
-            raise TargetError(f"{' '.join(command)} of target.yaml ended with {child.returncode}")
+            raise TargetError(f"{command[0]} of target.yaml ended with {child.returncode}")
 
     def _environment(self, use: ProcessUse, values: Mapping[str, str]) -> dict[str, str]:
         target, live = self.target, self.live
@@ -330,6 +334,12 @@ class Stack:
 
     def _member(self, child: Child) -> Member | None:
         return next((m for m in self.members if m.child is child), None)
+
+    @property
+    def died(self) -> str:
+        """What ended while nobody looked, with its last words; "" if all runs."""
+        gone = next((m for m in self.members if m.down), None)
+        return self.keeper.lost or (f"{gone.name} ended by itself{gone.last_lines}" if gone else "")
 
     @property
     def sound(self) -> bool:

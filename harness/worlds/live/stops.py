@@ -48,7 +48,7 @@ class Tally:
             return
         self._in_a_row = 0 if fine else self._in_a_row + 1
         if self._in_a_row >= probe.failures:
-            self._meet(f"its probe ({probe.http or ' '.join(probe.command)}) failed {self._in_a_row} times in a row")
+            self._meet(f"its probe ({probe.http or probe.command[0]}) failed {self._in_a_row} times in a row")
 
     def _meet(self, reason: str) -> None:
         self.reason = self.reason or reason

@@ -14,17 +14,19 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 
-from harness.errors import PlayCut, TargetError, UsageProblem
-from harness.facts import Settled
+from harness.errors import PlayCut, TargetError, TargetUnreachable, UsageProblem
+from harness.facts import JOB_MAKERS, CallAnswered, Settled
 from harness.inputs.known_secrets import concealer
 from harness.inputs.lanes import laned_actor
 from harness.inputs.target import Live, Target
 from harness.model import History, Plan
 from harness.worlds import contract
-from harness.worlds.live import simulation, specification
+from harness.worlds.live import faketime, simulation, specification
 from harness.worlds.live.play import LivePlay
 from harness.worlds.live.stack import Stack
 from harness.worlds.live.stops import Tally
+from harness.worlds.player import DEFAULT_DEADLINE_S
+from harness.worlds.staging import LINGER_S
 
 #: running stacks of different settings; each is a whole set of processes
 _MOST_STACKS = 3
@@ -32,6 +34,8 @@ _MOST_STACKS = 3
 _RESETS = 200
 #: of real time; a play that takes longer hangs, in the target or here
 PLAY_LIMIT_S = 300.0
+#: of the contract's time: within it work that is stuck must be seen to be stuck
+_LIVENESS_S = DEFAULT_DEADLINE_S + LINGER_S + 60.0
 
 
 class LiveWorld:
@@ -53,7 +57,7 @@ class LiveWorld:
             raise UsageProblem(f"target {target.name} has no live part in {target.path}; it only runs simulated")
         self.target, self.variant, self.caps = target, variant, dict(caps or {})
         self.live: Live = target.live
-        self._isolated, self._limit_s = isolated, play_limit_s
+        self._isolated, self._limit_s = isolated, play_limit_s + _LIVENESS_S / self.live.pace
         self._variant_settings = dict(target.variants[variant]) if variant else {}
         self._runner = asyncio.Runner()
         self._stacks: OrderedDict[str, Stack] = OrderedDict()
@@ -147,6 +151,9 @@ class LiveWorld:
             await stack.start()
             self._stacks[key] = stack
         self._stacks.move_to_end(key)
+        if dead := self._stacks[key].died:
+            await self._drop(self._stacks[key])
+            raise TargetUnreachable(f"between two plays, {dead}")
         return self._stacks[key]
 
     def _lanes(self) -> list[str]:
@@ -169,6 +176,8 @@ class LiveWorld:
             await self._drop(stack)
 
     def _note(self, stack: Stack) -> None:
+        if any(m.clock for m in stack.members) and (flaw := faketime.flaw()):
+            self.notes[flaw] = None
         if stack.keeper.warning:
             self.notes[stack.keeper.warning] = None
         for leak in stack.leaks:
@@ -183,5 +192,9 @@ def _of_lane(target: Target, stack: Stack) -> Target:
 
 
 def _quiet(history: History) -> bool:
-    """Whether nothing of the play goes on: its jobs have ended."""
-    return any(isinstance(e.fact, Settled) and e.fact.quiet for e in history)
+    """Whether nothing of the play goes on: its jobs have ended, and it is known which there are."""
+    settled = any(isinstance(e.fact, Settled) and e.fact.quiet for e in history)
+    answers = [e.fact for e in history if isinstance(e.fact, CallAnswered) and e.fact.role in JOB_MAKERS]
+    made = any(f.happened for f in answers)
+    read = any(isinstance(e.fact, CallAnswered) and e.fact.role == "get_job" for e in history)
+    return settled and all(f.outcome != "unknown" for f in answers) and (read or not made)

@@ -26,6 +26,10 @@ class Power:
     """Controls that write down what was asked of them."""
 
     done: list[tuple[Any, ...]] = field(default_factory=list)
+    there: bool = True
+
+    def reaches(self, process: str, replica: int, *, clock: bool = False) -> bool:
+        return self.there
 
     async def kill(self, process: str, replica: int, *, index: int, down_ms: float) -> None:
         self.done.append(("kill", process, replica, index, down_ms))
@@ -102,3 +106,10 @@ def test_at_says_whose_call_it_is() -> None:
     assert power.done == []
     struck(use, *lines, power=power)
     assert len(power.done) == 1
+
+
+@pytest.mark.parametrize("fault", ["process_killed", "process_paused", "clock_moved"])
+def test_where_there_is_no_such_process_it_does_not_count_as_a_strike(fault: str) -> None:
+    power = Power(there=False)
+    assert struck(FaultUse(fault=fault), POINTS[0], power=power) == ["submit after 0"]
+    assert power.done == []

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from harness.case import Case, total_shots
 from harness.errors import ContractBroken
-from harness.facts import AttemptSeen, ContractImposed, JobSeen, ReferenceValue, ResultSeen, TargetCrashed
+from harness.facts import (
+    AttemptSeen,
+    ContractImposed,
+    JobSeen,
+    ReferenceValue,
+    ResultSeen,
+    TargetCrashed,
+    TargetRestarted,
+)
 from harness.intervals import Span, before, overlap
 from harness.model import History
 from tests.histories import Story

@@ -47,6 +47,7 @@ class Wire:
     answers: Callable[[Outgoing], Said]
     takes_ms: Mapping[str, float] = field(default_factory=dict)
     sent: list[Outgoing] = field(default_factory=list)
+    clock: LoopClock | None = None
 
     def align(self, calls: int) -> None:
         """Here they arrive as they come."""
@@ -57,6 +58,7 @@ class Wire:
 
     async def pass_time(self, ms: float) -> None:
         """Wait."""
+        assert self.clock is not None
         await self.clock.sleep_ms(ms)
 
     async def send(self, outgoing: Outgoing, timeout_ms: float) -> Said:
@@ -98,7 +100,7 @@ def play(
     """Steps, and what else the test wants, on a wire by hand."""
     loop = VirtualLoop(Schedule())
     clock = LoopClock(loop)
-    recorder, wire = Recorder(clock), Wire(answers or jobs_made(), takes_ms or {})
+    recorder, wire = Recorder(clock), Wire(answers or jobs_made(), takes_ms or {}, clock=clock)
     plan = Plan(scenario="t", steps=tuple(steps))
     player = Player(target or tiny.target(), plan, recorder, clock, wire, Told(begins))
     try:

@@ -32,8 +32,6 @@ from harness.results import FaultCount, RunResult
 
 #: plans of one lane before the next one has its turn
 SLICE = 8
-#: where a play takes seconds, so that a short run sees every scenario
-LIVE_SLICE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +149,7 @@ class _Campaign:
         try:
             search = stage.search(lane.use, self._known, self._deadline.passed, self._listen, self._count)
             search.hypothesis_plays = self._options.effort.hypothesis_plays
-            hit = lane.play(search, SLICE if stage.player.world.deterministic else LIVE_SLICE)
+            hit = lane.play(search, SLICE)
             return hit is not None and self._follow(stage, lane, hit)
         except RunStopped as stop:
             self._problem(stage, str(stop))

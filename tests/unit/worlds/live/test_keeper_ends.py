@@ -121,7 +121,7 @@ async def close_in_order(isolated: bool) -> None:
     assert os.path.isdir(home)  # noqa: ASYNC240 - a local folder
     await keeper.aclose()
     assert alive(mark) == 0
-    assert not os.path.exists(keeper._folder)  # noqa: ASYNC240 - a local folder
+    assert not os.path.exists(keeper.folder)  # noqa: ASYNC240 - a local folder
     assert set(os.listdir("/proc/self/fd")) == before
     assert child.returncode == -signal.SIGKILL
     assert not keeper.children

@@ -58,6 +58,11 @@ class LoopClock:
         await _wait(event, ms / self._pace)
 
 
+def wall_clock(loop: asyncio.AbstractEventLoop, pace: float = 1.0) -> LoopClock:
+    """Counts from the epoch of all plays, so that the dates it gives are today's: clients compare them with theirs."""
+    return LoopClock(loop, start_s=loop.time() - (time.time() - EPOCH_S) / pace, pace=pace)
+
+
 class RealClock:
     """Wall time for use outside a loop (budgets, reports)."""
 

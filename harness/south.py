@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from harness.clock import Clock
+from harness.errors import UsageProblem
 from harness.injection import Injector, plain_error
 from harness.recording import Recorder
 from harness.registry import subclasses
@@ -72,3 +73,11 @@ def known_doubles() -> Mapping[str, type[Service]]:
     for family in ("harness.providers", "harness.doubles"):
         found |= subclasses(family, Service)  # type: ignore[type-abstract]
     return found
+
+
+def make_double(name: str, south: South, options: Mapping[str, Any]) -> Service:
+    """The double of a name in target.yaml."""
+    kinds = known_doubles()
+    if name not in kinds:
+        raise UsageProblem(f"no double is called {name!r}; known: {', '.join(sorted(kinds))}")
+    return kinds[name].make(south, options)

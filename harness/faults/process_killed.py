@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from harness.faults._delays import duration_ms
-from harness.faults._processes import PROCESS_HELP, at_any_point
-from harness.injection import Act, Call, Controls, Fault, Proceed, setting
+from harness.faults._processes import ProcessFault
+from harness.injection import Act, Call, Proceed, setting
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProcessKilled(Fault):
+class ProcessKilled(ProcessFault):
     """SIGKILL to one process of the target, at a call, a statement, a message or a line of its log; it comes back.
 
     ``at`` and ``on`` say when: at the backend's calls if nothing is said, or at what passes a wire, or (``at``: a
@@ -20,22 +20,10 @@ class ProcessKilled(Fault):
     """
 
     name: ClassVar[str] = "process_killed"
-    layer = "process"
-    needs_processes: ClassVar[bool] = True
     evidence: ClassVar[tuple[str, ...]] = ("PrefectHQ/prefect#17415", "Qiskit/qiskit-serverless#685")
 
-    process: str = setting("", PROCESS_HELP, ("", "*"), closed=False)
-    replica: int = setting(0, "which of several, counted from 0", (0, 1))
     when: str = setting("before", "before or after the call at which it strikes is answered", ("before", "after"))
     down_ms: int = duration_ms(1_000, "how long it stays down", 1_000, 10_000)
-
-    def knows(self, call: Call) -> bool:
-        """Anything that can be seen to happen is a moment to die at."""
-        return at_any_point(call)
-
-    def possible(self, controls: Controls | None) -> bool:
-        """There must be such a process."""
-        return controls is not None and controls.reaches(self.process, self.replica)
 
     async def around(self, call: Call, proceed: Proceed, act: Act) -> Any:
         """Kill, on one side of the answer."""

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from harness.clock import LoopClock
-from harness.errors import NeedsLiveMode, TargetError, TargetUnreachable, UsageProblem
+from harness.errors import NeedsLiveMode, TargetError, TargetUnreachable
 from harness.facts import (
     TargetCrashed,
     TargetRestarted,
@@ -34,7 +34,7 @@ from harness.loop import Life, VirtualLoop
 from harness.model import Event, History, Plan
 from harness.recording import Recorder
 from harness.seed import stream
-from harness.south import Service, South, known_doubles
+from harness.south import South, make_double
 from harness.worlds import contract, isolation, watchdog
 from harness.worlds.loading import load_object
 from harness.worlds.player import Failure
@@ -318,14 +318,6 @@ class _Scene:
     async def _mended(self) -> None:
         if self.restarting is not None:
             await self.restarting
-
-
-def make_double(name: str, south: South, options: Mapping[str, Any]) -> Service:
-    """The double of a name in target.yaml."""
-    kinds = known_doubles()
-    if name not in kinds:
-        raise UsageProblem(f"no double is called {name!r}; known: {', '.join(sorted(kinds))}")
-    return kinds[name].make(south, options)
 
 
 _STORE_SUFFIXES = ("", "-journal", "-wal", "-shm")

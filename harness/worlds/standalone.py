@@ -7,14 +7,13 @@ also at its bare paths; under ``/qharness/`` the server itself can be asked and 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from harness.backend.devices import DEVICES, Device
 from harness.backend.runs import Backend
-from harness.clock import EPOCH_S, NS_PER_MS, LoopClock
+from harness.clock import NS_PER_MS, wall_clock
 from harness.errors import UsageProblem
 from harness.injection import Injector
 from harness.providers._protocol import ANY_KEY, Protocol
@@ -79,7 +78,7 @@ class Standalone:
 
     def __init__(self, serving: Serving, on_answer: Callable[[Answered], None] | None = None) -> None:
         self.serving, self._on_answer = serving, on_answer
-        self.clock = _wall_clock(asyncio.get_running_loop())
+        self.clock = wall_clock(asyncio.get_running_loop())
         self.journal = Journal(self.clock, serving.keep_events)
         self.injector = Injector((), self.clock, self.journal, serving.seed)
         self.injector.begin()
@@ -205,8 +204,3 @@ class Standalone:
 def _claims(protocol: Protocol, request: Request) -> bool:
     """Whether a path is a protocol's own: some SDKs keep of a URL nothing but its host."""
     return any(not r.path.startswith("/{") and r.match(request) is not None for r in protocol.routes)
-
-
-def _wall_clock(loop: asyncio.AbstractEventLoop) -> LoopClock:
-    """Counts from the epoch of all plays, so that the dates it gives are today's: clients compare them with theirs."""
-    return LoopClock(loop, start_s=loop.time() - (time.time() - EPOCH_S))

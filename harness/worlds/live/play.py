@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from collections.abc import Mapping
 
-from harness.clock import EPOCH_S, Clock, LoopClock, RealClock
+from harness.clock import Clock, LoopClock, RealClock, wall_clock
 from harness.errors import TargetUnreachable
 from harness.fact import Fact
 from harness.facts import FaultArmed, FaultFired, FaultsHealed, GateHeld, TargetCrashed, TargetRestarted
@@ -18,11 +17,10 @@ from harness.inputs.target import Target
 from harness.model import History, Phase, Plan
 from harness.recording import Recorder
 from harness.seed import derive
-from harness.south import South
+from harness.south import South, make_double
 from harness.wire import Reply, Request
 from harness.wires._wire import Line
 from harness.worlds import contract
-from harness.worlds.asgi import make_double
 from harness.worlds.live.faketime import Way
 from harness.worlds.live.filling import depended_on
 from harness.worlds.live.keeper import Leak
@@ -75,7 +73,7 @@ class LivePlay:
     ) -> None:
         self.target, self.plan, self.stack = target, plan, stack
         self.reusable = True
-        self._clock = _wall_clock(stack.live.pace)
+        self._clock = wall_clock(asyncio.get_running_loop(), stack.live.pace)
         # events are told from the play's beginning, doubles tell today's dates
         self._from_zero = LoopClock(asyncio.get_running_loop(), pace=stack.live.pace)
         self.recorder = _Counting(self._from_zero)
@@ -351,9 +349,3 @@ class LivePlay:
 
 async def _nothing(call: Call) -> None:
     """A line was written; there is nothing to go on with."""
-
-
-def _wall_clock(pace: float) -> LoopClock:
-    """Counts from the epoch of all plays, so that the dates which doubles tell are today's at the play's beginning."""
-    loop = asyncio.get_running_loop()
-    return LoopClock(loop, start_s=loop.time() - (time.time() - EPOCH_S) / pace, pace=pace)
